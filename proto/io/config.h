@@ -1,0 +1,156 @@
+// The configuration: one YAML file for every process, read into plain structs.
+//
+// One table in config.c names each option with its type, range, default and help; the reader, the checks and
+// `--help-config` are driven by it. Errors are `file:line:col: what is wrong … did you mean …`. Options that
+// are promised for a later version are accepted with a warning that they have no effect yet.
+#ifndef SYNCBUS_IO_CONFIG_H
+#define SYNCBUS_IO_CONFIG_H
+
+#include "proto/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum yield_policy { YIELD_FINISH, YIELD_PAGE, YIELD_ABORT };
+enum source_format { FORMAT_CSV, FORMAT_JSON };
+enum csv_quote { QUOTE_DOUBLE, QUOTE_NONE };
+enum text_encoding { ENCODING_UTF8, ENCODING_LATIN1 };
+
+// A list of words; owned by the config.
+struct words {
+    char **items;
+    size_t count;
+};
+
+// One header of a request; the value may come from the environment and is never logged.
+struct config_header {
+    char *name;
+    char *value;     // as written, or NULL when it comes from the environment
+    char *value_env; // name of the environment variable, or NULL
+};
+
+struct config_headers {
+    struct config_header *items;
+    size_t count;
+};
+
+// One ERP that syncs and orders take turns on.
+struct config_resource {
+    char *name;
+    uint32_t capacity;               // shared leases at once
+    int64_t lease_ttl_ms;            // a lease's life from its last renewal
+    int64_t grant_delay_ms;          // added after a lease that ended otherwise than by release
+    int64_t max_exclusive_ms;        // an exclusive lease is not renewed past this
+    int64_t max_exclusive_streak_ms; // pauses in a row before syncs get a turn
+    int64_t aging_ms;                // a waiting run gains one priority level for each of these
+};
+
+// Where and how a job's export is fetched and decoded.
+struct config_source {
+    char *url; // http, https or file
+    enum source_format format;
+    struct config_headers headers; // sent with each request
+    char *csv_delimiter;           // one or more characters
+    enum csv_quote csv_quote;
+    enum text_encoding encoding;
+    uint32_t csv_skip_lines;    // banner lines before the header
+    bool csv_header;            // the first line names the columns
+    struct words csv_columns;   // names when there is no header, or to choose others
+    struct words csv_null_as;   // texts that mean null
+    char *json_records;         // path of the array or object of records; "$" is the whole document
+    char *json_object_key;      // records are an object: the field that takes each name; NULL for an array
+    bool complete;              // false: changes only, deletes nothing
+    uint64_t size_max;          // bytes; a longer export fails
+    int64_t connect_timeout_ms; // to connect
+    int64_t stall_timeout_ms;   // with no byte at all
+    int64_t timeout_ms;         // for the whole fetch
+};
+
+// One scheduled sync of one entity against one resource.
+struct config_job {
+    char *name;
+    size_t resource; // index into config.resources
+    int64_t every_ms;
+    int64_t offset_ms; // own, or from the profile
+    uint32_t priority; // 5 critical … 2 medium, 1 low
+    int64_t pause_timeout_ms;
+    enum yield_policy yield;
+    uint32_t max_yields;
+    int64_t stall_ms;       // no progress while an exclusive waits: renewals are refused
+    int64_t settle_ms;      // added to grant_delay when its lease ends otherwise than by release
+    int64_t retry_after_ms; // a failed or lost run gets one more attempt after this
+    int64_t fresh_within_ms;
+    struct config_source source;
+    struct words key;         // fields that name a record
+    struct words ignore;      // volatile fields
+    uint32_t max_rejects_ppm; // more rejected rows than this share fail the run
+    char *data;               // directory of its store
+};
+
+struct config_orders {
+    bool present;    // false: no `orders:` in the file
+    size_t resource; // index into config.resources
+    char *url;
+    struct config_headers headers;
+    int64_t timeout_ms;
+    bool honours_keys;
+    int64_t visibility_lag_ms;
+    char *data;
+};
+
+struct config_broker {
+    char *requests; // endpoint, ipc:// or tcp:// on loopback
+    char *events;
+    char *data;
+    int64_t beat_ms;
+    int64_t session_ttl_ms;
+    uint32_t sessions_max; // limits of tables; see broker/core/limits.h for their maxima
+    uint32_t waiters_max;
+    uint32_t calls_max;
+    uint64_t frame_max; // bytes of one message
+};
+
+// The whole configuration; read-only once loaded. Strings and arrays belong to it.
+struct config {
+    char *path;    // the file it came from
+    char *profile; // name of the offsets in use
+    struct config_broker broker;
+    struct config_resource *resources;
+    size_t resource_count;
+    struct config_job *jobs;
+    size_t job_count;
+    struct config_orders orders;
+};
+
+// Called for each warning, one line without newline; `arg` is the caller's.
+typedef void config_warn(void *arg, const char *line);
+
+// Finds the file: `path` if not NULL, else $SYNCBUS_CONFIG, ./syncbus.yaml, /etc/syncbus/syncbus.yaml.
+// Returns NULL with the list of places in `fault` if there is none. The result is static or the caller's own.
+const char *config_find(const char *path, struct fault *fault);
+
+// Reads a file. Every `every`, `offset` and `fresh_within` is divided by `speed` (1 for real time).
+// All errors of the file (up to 20) are written to `warn` as lines, the first one also into `fault`;
+// ERR_INVALID. `warn` may be NULL. The caller destroys the result.
+SB_MUST_CHECK
+enum err config_load(const char *path, uint32_t speed, config_warn *warn, void *arg, struct config **ret,
+                     struct fault *fault);
+
+// The same from text in memory; `path` is only for messages. For tests and fuzzing.
+SB_MUST_CHECK
+enum err config_parse(const char *text, size_t size, const char *path, uint32_t speed, config_warn *warn,
+                      void *arg, struct config **ret, struct fault *fault);
+
+// Frees the config and sets the pointer to NULL; NULL is fine.
+void config_destroy(struct config **self_p);
+
+// The job or resource of that name, or NULL with a "did you mean" in `fault`.
+const struct config_job *config_job(const struct config *self, const char *name, struct fault *fault);
+const struct config_resource *config_resource(const struct config *self, const char *name,
+                                              struct fault *fault);
+
+// Prints every option with type, unit, default and help, as a reference for people.
+void config_print_help(void *stream);
+
+#endif
