@@ -9,7 +9,7 @@
 
 #include <stdarg.h>
 
-#define SB_MUST_CHECK            __attribute__((warn_unused_result))
+#define SB_MUST_CHECK          __attribute__((warn_unused_result))
 #define SB_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 // clang-format off
