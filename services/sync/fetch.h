@@ -1,0 +1,58 @@
+// One export, fetched over http, https or from a file by libcurl and streamed into a spool file.
+//
+// A transfer can be cut at any byte; the next one goes on there when the ERP gave a strong ETag and takes
+// ranges, else from the start. Limits and deadlines are counted here, since libcurl's own miss chunked
+// answers. Nothing of an unfinished export is ever read: the spool counts only after fetch_ended gave ERR_OK.
+//
+// One thread, that of the multi handle.
+#ifndef SYNCBUS_SERVICES_SYNC_FETCH_H
+#define SYNCBUS_SERVICES_SYNC_FETCH_H
+
+#include "proto/base/err.h"
+#include "proto/io/config.h"
+
+#include <curl/curl.h>
+
+struct fetch;
+
+// A fetch of `source` (kept by the caller) by way of `multi` into the file `spool`, which is emptied now.
+// `url` replaces the source's own unless NULL. ERR_INVALID (a header's environment variable is missing),
+// ERR_IO, ERR_NO_SPACE, ERR_NO_MEMORY.
+SB_MUST_CHECK
+enum err fetch_new(const struct config_source *source, const char *url, const char *spool, CURLM *multi,
+                   struct fetch **ret, struct fault *fault);
+
+// Cuts what is under way, removes the spool, frees; sets the pointer to NULL; NULL is fine.
+void fetch_destroy(struct fetch **self_p);
+
+// Begins a transfer, or goes on where one was cut. None may be under way. ERR_NO_MEMORY, ERR_IO.
+SB_MUST_CHECK
+enum err fetch_start(struct fetch *self, int64_t now_ms, struct fault *fault);
+
+// Ends the transfer at once; nothing when none is under way.
+void fetch_cut(struct fetch *self);
+
+// Forgets what came so far: the next start is from the first byte.
+void fetch_forget(struct fetch *self);
+
+// True if `easy` is this fetch's transfer.
+bool fetch_is(const struct fetch *self, const CURL *easy);
+
+// The transfer ended (it was removed from the multi): ERR_OK with the whole export in the spool, or what went
+// wrong, in words for people: ERR_UNREACHABLE, ERR_TIMED_OUT, ERR_FULL, ERR_REFUSED (a status), ERR_NO_SPACE,
+// ERR_IO, ERR_CORRUPT (cut short).
+SB_MUST_CHECK
+enum err fetch_ended(struct fetch *self, CURLcode result, struct fault *fault);
+
+// Looks whether a deadline has passed; then cuts the transfer and gives ERR_TIMED_OUT.
+SB_MUST_CHECK
+enum err fetch_time(struct fetch *self, int64_t now_ms, struct fault *fault);
+
+// BOOTTIME ms by which fetch_time must be called; INT64_MAX while no transfer is under way.
+int64_t fetch_deadline(const struct fetch *self);
+
+// Bytes in the spool, and how many the export has (0: not known).
+uint64_t fetch_done(const struct fetch *self);
+uint64_t fetch_total(const struct fetch *self);
+
+#endif
