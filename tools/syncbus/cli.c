@@ -1,0 +1,177 @@
+#include "tools/syncbus/cli.h"
+
+#include "proto/base/duration.h"
+#include "proto/io/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { ANSWER_MS = 5000 };
+
+bool cli_connect(struct cli *cli, const char *const *topics, bool session)
+{
+    const struct syncbus_options options = {
+        .requests = cli->config->broker.requests,
+        .events = topics != NULL ? cli->config->broker.events : NULL,
+        .name = cli->by != NULL ? cli->by : "syncbus",
+        .version = SYNCBUS_VERSION,
+        .topics = topics,
+        .anonymous = !session,
+    };
+    cli->client = syncbus_new(&options);
+    if (cli->client == NULL)
+        (void)fprintf(stderr, "syncbus: cannot join the bus at %s: %s\n", options.requests, strerror(errno));
+    return cli->client != NULL;
+}
+
+int cli_exit_code(enum syncbus_code code)
+{
+    switch (code) {
+    case SYNCBUS_OK: return EXIT_CODE_OK;
+    case SYNCBUS_FORBIDDEN:
+    case SYNCBUS_BUSY:
+    case SYNCBUS_PAUSE_TIMEOUT:
+    case SYNCBUS_CONFLICT:
+    case SYNCBUS_ON_HOLD: return EXIT_CODE_REFUSED;
+    case SYNCBUS_TIMEOUT: return EXIT_CODE_TIMED_OUT;
+    default: return EXIT_CODE_FAILED;
+    }
+}
+
+// Waits for the answer to `ask`; 0 with the unpacked reply or an exit code.
+static int await_reply(struct cli *cli, uint64_t ask, Sb__Reply **ret)
+{
+    struct syncbus_notice notice;
+    do {
+        (void)syncbus_wait(cli->client, -1, &notice);
+    } while (notice.kind != SYNCBUS_REPLY || notice.ask != ask);
+    if (notice.body_size == 0) {
+        (void)fprintf(stderr, "syncbus: the broker at %s does not answer; is syncbus-broker running?\n",
+                      cli->config->broker.requests);
+        return EXIT_CODE_UNREACHABLE;
+    }
+    struct fault fault = {0};
+    if (notice.code != SYNCBUS_OK) {
+        (void)fprintf(stderr, "syncbus: %s\n", notice.text);
+        return cli_exit_code(notice.code);
+    }
+    if (wire_reply(notice.body, notice.body_size, ret, &fault) != ERR_OK) {
+        (void)fprintf(stderr, "syncbus: the broker's answer cannot be read: %s\n", fault.text);
+        return EXIT_CODE_FAILED;
+    }
+    return EXIT_CODE_OK;
+}
+
+int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret)
+{
+    if (cli->client == NULL && !cli_connect(cli, NULL, false))
+        return EXIT_CODE_FAILED;
+    struct buffer bytes;
+    buffer_init(&bytes, WIRE_FRAME_MAX);
+    uint64_t ask = 0;
+    if (wire_pack(&request->base, &bytes) == ERR_OK)
+        ask = syncbus_ask(cli->client, bytes.data, bytes.size, timeout_ms != 0 ? timeout_ms : ANSWER_MS);
+    buffer_free(&bytes);
+    if (ask == 0) {
+        (void)fprintf(stderr, "syncbus: the request is too large to be sent\n");
+        return EXIT_CODE_USAGE;
+    }
+    return await_reply(cli, ask, ret);
+}
+
+int cli_call(struct cli *cli, const char *service, const char *method, const void *body,
+             const ProtobufCMessageDescriptor *type, void *ret)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, WIRE_BODY_MAX);
+    if (wire_pack(body, &bytes) != ERR_OK) {
+        (void)fprintf(stderr, "syncbus: the request is larger than %d KiB\n", WIRE_BODY_MAX / 1024);
+        buffer_free(&bytes);
+        return EXIT_CODE_USAGE;
+    }
+    const uint32_t limit_ms = cli->timeout_ms < 10000 ? (uint32_t)cli->timeout_ms : 10000;
+    Sb__Call call = SB__CALL__INIT;
+    call.service = (char *)service;
+    call.method = (char *)method;
+    call.body.data = (uint8_t *)bytes.data;
+    call.body.len = bytes.size;
+    call.timeout_ms = limit_ms;
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_CALL;
+    request.call = &call;
+    Sb__Reply *reply = NULL;
+    int code = cli_ask(cli, &request, limit_ms + 2000, &reply);
+    buffer_free(&bytes);
+    if (code != EXIT_CODE_OK)
+        return code;
+    struct fault fault = {0};
+    ProtobufCMessage *message = NULL;
+    if (reply->body_case != SB__REPLY__BODY_ANSWERED ||
+        wire_unpack(type, reply->answered->body.data, reply->answered->body.len, &message, &fault) !=
+            ERR_OK) {
+        (void)fprintf(stderr, "syncbus: the answer of %s cannot be read: %s\n", service, fault.text);
+        code = EXIT_CODE_FAILED;
+    } else {
+        *(ProtobufCMessage **)ret = message;
+    }
+    sb__reply__free_unpacked(reply, NULL);
+    return code;
+}
+
+int cli_print_json(const void *message)
+{
+    struct buffer text;
+    buffer_init(&text, 64U << 20);
+    enum err err = json_message(message, &text);
+    if (err == ERR_OK)
+        (void)printf("%.*s\n", (int)text.size, text.data);
+    else
+        (void)fprintf(stderr, "syncbus: the answer cannot be shown: %s\n", err_text(err));
+    buffer_free(&text);
+    return err == ERR_OK ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}
+
+void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
+                     const struct syncbus_blocker *blockers, size_t count)
+{
+    char eta[32] = "";
+    char wait[64] = "";
+    if (eta_ms >= 0) // in whole seconds, so that a line comes only when something changed
+        (void)snprintf(wait, sizeof wait, ", about %s",
+                       duration_format((eta_ms + 999) / 1000 * 1000, eta, sizeof eta));
+    char now[256];
+    int length = snprintf(now, sizeof now, "waiting: position %" PRIu32 "%s", position, wait);
+    for (size_t i = 0; i < count && length > 0 && (size_t)length < sizeof now; i++) {
+        const struct syncbus_blocker *blocker = &blockers[i];
+        char held[32];
+        length += snprintf(now + length, sizeof now - (size_t)length, "%s %s%s%s%s (%s%s)",
+                           i == 0 ? ", blocked by" : ",", blocker->job, blocker->job[0] != '\0' ? " of " : "",
+                           blocker->holder, blocker->holder[0] == '\0' ? "an operation" : "", "for ",
+                           duration_format(blocker->held_ms / 1000 * 1000, held, sizeof held));
+    }
+    if (strcmp(now, said) == 0)
+        return;
+    (void)snprintf(said, 256, "%s", now);
+    (void)fprintf(stderr, "%s\n", now);
+}
+
+int64_t cli_until(int64_t timeout_ms)
+{
+    return clock_boot_ms() + timeout_ms;
+}
+
+const char *cli_time(int64_t unix_ms, char *text, size_t size)
+{
+    if (unix_ms <= 0) {
+        (void)snprintf(text, size, "-");
+        return text;
+    }
+    const time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm parts;
+    if (localtime_r(&seconds, &parts) == NULL || strftime(text, size, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        (void)snprintf(text, size, "%" PRId64, unix_ms);
+    return text;
+}

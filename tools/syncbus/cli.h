@@ -1,0 +1,105 @@
+// What every command of the CLI shares: its words and flags, one client, asking and saying what went wrong.
+#ifndef SYNCBUS_TOOLS_CLI_H
+#define SYNCBUS_TOOLS_CLI_H
+
+#include "proto/io/config.h"
+#include "proto/io/program.h"
+#include "proto/json.h"
+#include "proto/syncbus.h"
+#include "proto/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CLI_WORDS_MAX = 512, CLI_PAGE = 200 };
+
+// One invocation. Texts belong to argv and to the config.
+struct cli {
+    const struct config *config;
+    syncbus_client_t *client;         // made by the first ask, or by cli_connect
+    bool json;                        // --json
+    bool wait;                        // --wait
+    bool follow;                      // -f, --follow
+    int64_t timeout_ms;               // --timeout; 60 s unless given
+    const char *resource;             // --resource, or NULL
+    const char *key;                  // --key, or NULL
+    const char *by;                   // --by, or NULL
+    const char *placed;               // --placed, or NULL
+    const char *rejected;             // --rejected, or NULL
+    uint64_t after;                   // --after
+    uint32_t limit;                   // --limit; 0: the command's own
+    const char *words[CLI_WORDS_MAX]; // the command's name and its words
+    size_t word_count;
+};
+
+// A command: `words` of its own beside its name, between min and max.
+struct command {
+    const char *name;
+    const char *usage; // after "syncbus "
+    const char *help;  // one line
+    size_t words_min;
+    size_t words_max;
+    int (*run)(struct cli *cli); // gives the exit code
+};
+
+int command_status(struct cli *cli);
+int command_watch(struct cli *cli);
+int command_runs(struct cli *cli);
+int command_ledger(struct cli *cli);
+int command_trigger(struct cli *cli);
+int command_run(struct cli *cli);
+int command_order(struct cli *cli);
+int command_records(struct cli *cli);
+int command_changes(struct cli *cli);
+int command_rejects(struct cli *cli);
+int command_check(struct cli *cli);
+
+// Stands between `syncbus run` and its command; see run.c. Gives the exit code.
+int run_guard(int argc, char **argv);
+
+// A client with the given publications (topics end with NULL, may be NULL); `session`: one that may hold
+// leases. Gives false after it said why not.
+bool cli_connect(struct cli *cli, const char *const *topics, bool session);
+
+// Asks the broker and waits for the answer: 0 with the reply (the caller frees it by
+// sb__reply__free_unpacked), or an exit code after it said what went wrong. Other notices that come meanwhile
+// are dropped.
+int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret);
+
+// Calls a method of a service, with a message as body; 0 with the message that came back (freed by
+// protobuf_c_message_free_unpacked), or an exit code after it said what went wrong.
+int cli_call(struct cli *cli, const char *service, const char *method, const void *body,
+             const ProtobufCMessageDescriptor *type, void *ret);
+
+// The exit code that a reply's code means.
+int cli_exit_code(enum syncbus_code code);
+
+// Prints a message as one JSON line; an exit code.
+int cli_print_json(const void *message);
+
+// Says on stderr what a waiter waits for, if it differs from what was said last (kept in `said`).
+void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
+                     const struct syncbus_blocker *blockers, size_t count);
+
+// BOOTTIME ms when `timeout_ms` from now is over.
+int64_t cli_until(int64_t timeout_ms);
+
+// Formats Unix ms as local time ("-" for 0) into `text` of at least 24 bytes; returns it.
+const char *cli_time(int64_t unix_ms, char *text, size_t size);
+
+// ---------------------------------------------------------------- tables (table.c)
+
+struct table;
+
+// A table with the given column names; a name that begins with '>' is set to the right. Ends the program when
+// memory is short.
+struct table *table_new(const char *const *columns, size_t count);
+
+// Adds a row of as many cells as there are columns; they are copied.
+void table_row(struct table *self, const char *const *cells);
+
+// Prints it to stdout and frees it.
+void table_print(struct table **self_p);
+
+#endif

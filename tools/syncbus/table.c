@@ -1,0 +1,49 @@
+#include "tools/syncbus/cli.h"
+
+#include <libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct table {
+    struct libscols_table *table; // owned
+    size_t columns;               // how many it has
+};
+
+static void enough(bool ok)
+{
+    if (ok)
+        return;
+    (void)fprintf(stderr, "syncbus: out of memory\n");
+    exit(EXIT_CODE_FAILED);
+}
+
+struct table *table_new(const char *const *columns, size_t count)
+{
+    struct table *self = calloc(1, sizeof *self);
+    enough(self != NULL);
+    self->table = scols_new_table();
+    self->columns = count;
+    enough(self->table != NULL);
+    for (size_t i = 0; i < count; i++) {
+        const bool right = columns[i][0] == '>';
+        enough(scols_table_new_column(self->table, columns[i] + (right ? 1 : 0), 0,
+                                      right ? SCOLS_FL_RIGHT : 0) != NULL);
+    }
+    return self;
+}
+
+void table_row(struct table *self, const char *const *cells)
+{
+    struct libscols_line *line = scols_table_new_line(self->table, NULL);
+    enough(line != NULL);
+    for (size_t i = 0; i < self->columns; i++)
+        enough(scols_line_set_data(line, i, cells[i]) == 0);
+}
+
+void table_print(struct table **self_p)
+{
+    (void)scols_print_table((*self_p)->table);
+    scols_unref_table((*self_p)->table);
+    free(*self_p);
+    *self_p = NULL;
+}
