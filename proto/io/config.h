@@ -70,7 +70,8 @@ struct config_source {
 // One scheduled sync of one entity against one resource.
 struct config_job {
     char *name;
-    size_t resource; // index into config.resources
+    char *resource_name; // as written; NULL when left out, because there is only one
+    size_t resource;     // index into config.resources
     int64_t every_ms;
     int64_t offset_ms; // own, or from the profile
     uint32_t priority; // 5 critical … 2 medium, 1 low
@@ -89,8 +90,9 @@ struct config_job {
 };
 
 struct config_orders {
-    bool present;    // false: no `orders:` in the file
-    size_t resource; // index into config.resources
+    bool present;        // false: no `orders:` in the file
+    char *resource_name; // as in a job
+    size_t resource;     // index into config.resources
     char *url;
     struct config_headers headers;
     int64_t timeout_ms;
@@ -103,6 +105,7 @@ struct config_broker {
     char *requests; // endpoint, ipc:// or tcp:// on loopback
     char *events;
     char *data;
+    int64_t keep_ms; // runs, ledger and pauses are kept this long
     int64_t beat_ms;
     int64_t session_ttl_ms;
     uint32_t sessions_max; // limits of tables; see broker/core/limits.h for their maxima

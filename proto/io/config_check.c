@@ -1,0 +1,270 @@
+#include "proto/base/duration.h"
+#include "proto/io/config_read.h"
+#include "proto/io/config_table.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *nearest_resource(const struct config *config, const char *name)
+{
+    const char *names[CONFIG_RESOURCES_MAX];
+    for (size_t i = 0; i < config->resource_count; i++)
+        names[i] = config->resources[i].name;
+    return config_nearest(name, names, config->resource_count);
+}
+
+static const char *nearest_job(const struct config *config, const char *name)
+{
+    const char *nearest = NULL;
+    const char *names[CONFIG_LIST_MAX];
+    size_t count = config->job_count < CONFIG_LIST_MAX ? config->job_count : CONFIG_LIST_MAX;
+    for (size_t i = 0; i < count; i++)
+        names[i] = config->jobs[i].name;
+    nearest = config_nearest(name, names, count);
+    return nearest;
+}
+
+const struct config_resource *config_resource(const struct config *self, const char *name,
+                                              struct fault *fault)
+{
+    for (size_t i = 0; i < self->resource_count; i++)
+        if (strcmp(self->resources[i].name, name) == 0)
+            return &self->resources[i];
+    const char *nearest = nearest_resource(self, name);
+    fault_set(fault, ERR_NOT_FOUND, "there is no resource \"%.64s\"%s%s%s", name,
+              nearest == NULL ? "" : "; did you mean \"", nearest == NULL ? "" : nearest,
+              nearest == NULL ? "" : "\"?");
+    return NULL;
+}
+
+const struct config_job *config_job(const struct config *self, const char *name, struct fault *fault)
+{
+    for (size_t i = 0; i < self->job_count; i++)
+        if (strcmp(self->jobs[i].name, name) == 0)
+            return &self->jobs[i];
+    const char *nearest = nearest_job(self, name);
+    fault_set(fault, ERR_NOT_FOUND, "there is no job \"%.64s\"%s%s%s", name,
+              nearest == NULL ? "" : "; did you mean \"", nearest == NULL ? "" : nearest,
+              nearest == NULL ? "" : "\"?");
+    return NULL;
+}
+
+// The resource that a job or the orders name, or the only one.
+static size_t find_resource(struct config_reader *self, const yaml_node_t *node, const char *what,
+                            const char *name)
+{
+    const struct config *config = self->config;
+    struct fault fault = {0};
+    if (name == NULL) {
+        if (config->resource_count > 1)
+            config_error(self, node, "%s.resource is missing: there are %zu of them", what,
+                         config->resource_count);
+        return 0;
+    }
+    const struct config_resource *resource = config_resource(config, name, &fault);
+    if (resource == NULL) {
+        config_error(self, node, "%s.resource: %s", what, fault.text);
+        return 0;
+    }
+    return (size_t)(resource - config->resources);
+}
+
+static void check_source(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+{
+    const struct config_source *source = &job->source;
+    if (strpbrk(source->csv_delimiter, "\r\n") != NULL ||
+        (source->csv_quote == QUOTE_DOUBLE && strchr(source->csv_delimiter, '"') != NULL))
+        config_error(self, node, "jobs.%s: a line break or quote cannot be the delimiter", job->name);
+    if (source->format == FORMAT_CSV && !source->csv_header && source->csv_columns.count == 0)
+        config_error(self, node, "jobs.%s: without a header, source.csv.columns must name the columns",
+                     job->name);
+    if (source->json_records[0] != '$' || (source->json_records[1] != '\0' && source->json_records[1] != '.'))
+        config_error(self, node, "jobs.%s: source.json.records is a path as $ or $.items, not \"%s\"",
+                     job->name, source->json_records);
+}
+
+static void check_fields(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+{
+    if (job->key.count == 0)
+        config_error(self, node, "jobs.%s.key: at least one field names a record", job->name);
+    for (size_t i = 0; i < job->key.count; i++)
+        for (size_t j = 0; j < job->ignore.count; j++)
+            if (strcmp(job->key.items[i], job->ignore.items[j]) == 0)
+                config_error(self, node, "jobs.%s: the field \"%.64s\" of the key cannot be ignored",
+                             job->name, job->key.items[i]);
+}
+
+// Directory `name` beside the broker's.
+static char *beside(const char *broker_data, const char *name)
+{
+    size_t size = strlen(broker_data);
+    while (size > 0 && broker_data[size - 1] == '/')
+        size--;
+    while (size > 0 && broker_data[size - 1] != '/')
+        size--;
+    char *path = NULL;
+    return asprintf(&path, "%.*s%s", (int)size, broker_data, name) < 0 ? NULL : path;
+}
+
+// Whether two paths are written for the same place, up to doubled and final slashes and `.` between them.
+static bool same_path(const char *a, const char *b)
+{
+    for (;;) {
+        bool a_break = *a == '/' || *a == '\0', b_break = *b == '/' || *b == '\0';
+        if (a_break && b_break) {
+            bool a_root = *a == '/', b_root = *b == '/';
+            while (*a == '/' || (*a == '.' && (a[1] == '/' || a[1] == '\0')))
+                a++;
+            while (*b == '/' || (*b == '.' && (b[1] == '/' || b[1] == '\0')))
+                b++;
+            if (*a == '\0' || *b == '\0')
+                return *a == *b;
+            if (a_root != b_root)
+                return false;
+        }
+        if (*a != *b)
+            return false;
+        a++;
+        b++;
+    }
+}
+
+static void check_data(struct config_reader *self)
+{
+    struct config *config = self->config;
+    const char *broker = config->broker.data;
+    for (size_t i = 0; i < config->job_count; i++) {
+        struct config_job *job = &config->jobs[i];
+        if (job->data == NULL)
+            job->data = beside(broker, job->name);
+        if (job->data == NULL) {
+            config_error(self, self->jobs[i], "out of memory");
+            return;
+        }
+        if (same_path(job->data, broker))
+            config_error(self, self->jobs[i], "jobs.%s.data is the broker's: %.200s", job->name, job->data);
+        for (size_t other = 0; other < i; other++)
+            if (same_path(job->data, config->jobs[other].data))
+                config_error(self, self->jobs[i], "jobs.%s.data is that of jobs.%s: %.200s", job->name,
+                             config->jobs[other].name, job->data);
+    }
+    if (!config->orders.present)
+        return;
+    if (config->orders.data == NULL)
+        config->orders.data = beside(broker, "order");
+    if (config->orders.data == NULL) {
+        config_error(self, self->orders, "out of memory");
+        return;
+    }
+    if (same_path(config->orders.data, broker))
+        config_error(self, self->orders, "orders.data is the broker's: %.200s", config->orders.data);
+    for (size_t i = 0; i < config->job_count; i++)
+        if (same_path(config->orders.data, config->jobs[i].data))
+            config_error(self, self->orders, "orders.data is that of jobs.%s: %.200s", config->jobs[i].name,
+                         config->orders.data);
+}
+
+// One `job: offset` of a profile; taken over only from the profile in use.
+static void read_offset(struct config_reader *self, const yaml_node_pair_t *pair, const char *profile,
+                        bool in_use)
+{
+    yaml_node_t *key = config_node(self, pair->key), *value = config_node(self, pair->value);
+    const char *name = config_scalar(self, key, "a job's name");
+    const char *text = config_scalar(self, value, "an offset");
+    struct fault fault = {0};
+    int64_t offset_ms;
+    if (name == NULL || text == NULL)
+        return;
+    const struct config_job *job = config_job(self->config, name, &fault);
+    if (job == NULL) {
+        config_error(self, key, "profiles.%.64s: %s", profile, fault.text);
+        return;
+    }
+    if (duration_parse(text, &offset_ms, &fault) != ERR_OK) {
+        config_error(self, value, "profiles.%.64s.%s: %s", profile, name, fault.text);
+        return;
+    }
+    struct config_job *own = &self->config->jobs[job - self->config->jobs];
+    if (in_use && own->offset_ms < 0)
+        own->offset_ms = offset_ms;
+}
+
+static bool read_profile(struct config_reader *self, const yaml_node_pair_t *pair, const char **ret_name)
+{
+    const struct config *config = self->config;
+    const char *name = config_scalar(self, config_node(self, pair->key), "a profile's name");
+    yaml_node_t *offsets = config_node(self, pair->value);
+    if (name == NULL)
+        return false;
+    *ret_name = name;
+    bool in_use = config->profile != NULL && strcmp(config->profile, name) == 0;
+    if (offsets->type != YAML_MAPPING_NODE) {
+        config_error(self, offsets, "profiles.%.64s: `job: offset` is expected, for each job", name);
+        return in_use;
+    }
+    for (yaml_node_pair_t *offset = offsets->data.mapping.pairs.start;
+         offset < offsets->data.mapping.pairs.top && self->errors <= CONFIG_ERRORS_MAX &&
+         self->nodes <= CONFIG_NODES_MAX;
+         offset++)
+        read_offset(self, offset, name, in_use);
+    return in_use;
+}
+
+static void check_profiles(struct config_reader *self)
+{
+    const char *names[CONFIG_LIST_MAX];
+    const char *chosen = self->config->profile;
+    size_t count = 0;
+    bool found = false;
+    if (self->profiles != NULL) {
+        if (self->profiles->type != YAML_MAPPING_NODE) {
+            config_error(self, self->profiles, "profiles: names with offsets are expected");
+            return;
+        }
+        for (yaml_node_pair_t *pair = self->profiles->data.mapping.pairs.start;
+             pair < self->profiles->data.mapping.pairs.top; pair++) {
+            if (count == CONFIG_LIST_MAX) {
+                config_error(self, self->profiles, "profiles: at most %d are taken", CONFIG_LIST_MAX);
+                return;
+            }
+            names[count] = "";
+            found |= read_profile(self, pair, &names[count]);
+            count++;
+        }
+    }
+    if (chosen != NULL && !found) {
+        const char *nearest = config_nearest(chosen, names, count);
+        config_error(self, self->profile, "profile: there is no profile \"%s\"%s%s%s", chosen,
+                     nearest == NULL ? "" : "; did you mean \"", nearest == NULL ? "" : nearest,
+                     nearest == NULL ? "" : "\"?");
+    }
+    if (chosen == NULL && count > 0)
+        config_error(self, self->profiles, "profile is missing: which of the %zu profiles is in use", count);
+}
+
+void config_check(struct config_reader *self)
+{
+    struct config *config = self->config;
+    assert(self->errors == 0);
+    check_profiles(self);
+    if (same_path(config->broker.requests, config->broker.events))
+        config_error(self, NULL, "broker.requests and broker.events are the same: %s",
+                     config->broker.requests);
+    for (size_t i = 0; i < config->job_count; i++) {
+        struct config_job *job = &config->jobs[i];
+        char what[80];
+        (void)snprintf(what, sizeof what, "jobs.%s", job->name);
+        job->resource = find_resource(self, self->jobs[i], what, job->resource_name);
+        if (job->offset_ms < 0)
+            job->offset_ms = 0;
+        if (job->fresh_within_ms == 0)
+            job->fresh_within_ms = job->every_ms + job->every_ms / 2;
+        check_source(self, self->jobs[i], job);
+        check_fields(self, self->jobs[i], job);
+    }
+    if (config->orders.present)
+        config->orders.resource = find_resource(self, self->orders, "orders", config->orders.resource_name);
+    check_data(self);
+}

@@ -1,0 +1,359 @@
+#include "proto/io/config_read.h"
+
+#include "proto/io/config_table.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void tell(struct config_reader *self, const yaml_node_t *node, bool warning, const char *format,
+                 va_list words)
+{
+    char line[1024];
+    int size = node == NULL ? snprintf(line, sizeof line, "%s: ", self->path)
+                            : snprintf(line, sizeof line, "%s:%zu:%zu: ", self->path,
+                                       node->start_mark.line + 1, node->start_mark.column + 1);
+    assert(size > 0);
+    size_t used = (size_t)size < sizeof line ? (size_t)size : sizeof line - 1;
+    if (warning)
+        used += (size_t)snprintf(line + used, sizeof line - used, "warning: ");
+    if (used < sizeof line)
+        (void)vsnprintf(line + used, sizeof line - used, format, words);
+    for (char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+    if (!warning && self->errors == 1)
+        fault_set(self->fault, ERR_INVALID, "%s", line);
+    if (self->warn != NULL)
+        self->warn(self->warn_arg, line);
+}
+
+void config_error(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
+{
+    self->errors++;
+    if (self->errors > CONFIG_ERRORS_MAX)
+        return;
+    va_list words;
+    va_start(words, format);
+    tell(self, node, false, format, words);
+    va_end(words);
+}
+
+void config_warning(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
+{
+    va_list words;
+    va_start(words, format);
+    tell(self, node, true, format, words);
+    va_end(words);
+}
+
+yaml_node_t *config_node(struct config_reader *self, int number)
+{
+    self->nodes++;
+    yaml_node_t *node = yaml_document_get_node(self->document, number);
+    assert(node != NULL);
+    return node;
+}
+
+// Whether to give up: nobody reads more errors, and a document that grows by its aliases is refused.
+static bool enough(struct config_reader *self)
+{
+    if (self->nodes > CONFIG_NODES_MAX && self->errors <= CONFIG_ERRORS_MAX) {
+        config_error(self, NULL, "has more than %d values", CONFIG_NODES_MAX);
+        self->errors = CONFIG_ERRORS_MAX + 1;
+    }
+    return self->errors > CONFIG_ERRORS_MAX;
+}
+
+const char *config_scalar(struct config_reader *self, const yaml_node_t *node, const char *what)
+{
+    if (node->type != YAML_SCALAR_NODE) {
+        config_error(self, node, "%s: one value is expected, and this is a %s", what,
+                     node->type == YAML_MAPPING_NODE ? "mapping" : "list");
+        return NULL;
+    }
+    const char *text = (const char *)node->data.scalar.value;
+    if (strlen(text) != node->data.scalar.length) {
+        config_error(self, node, "%s: holds a NUL character", what);
+        return NULL;
+    }
+    return text;
+}
+
+static bool is_mapping(struct config_reader *self, const yaml_node_t *node, const char *what)
+{
+    if (node->type == YAML_MAPPING_NODE)
+        return true;
+    config_error(self, node, "%s: options are expected (`name: value` on lines of their own)", what);
+    return false;
+}
+
+static size_t pair_count(const yaml_node_t *mapping)
+{
+    return (size_t)(mapping->data.mapping.pairs.top - mapping->data.mapping.pairs.start);
+}
+
+// A name that ends up in topics, on command lines and in file names.
+static bool is_name(const char *text)
+{
+    size_t size = strlen(text);
+    return size >= 1 && size <= 64 && text[0] != '-' &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == size;
+}
+
+static void read_words(struct config_reader *self, yaml_node_t *node, const char *what, struct words *ret)
+{
+    if (node->type != YAML_SEQUENCE_NODE) {
+        config_error(self, node, "%s: a list is expected, as [one, two]", what);
+        return;
+    }
+    yaml_node_item_t *start = node->data.sequence.items.start;
+    size_t count = (size_t)(node->data.sequence.items.top - start);
+    if (count > CONFIG_LIST_MAX) {
+        config_error(self, node, "%s: %zu items, at most %d are taken", what, count, CONFIG_LIST_MAX);
+        return;
+    }
+    ret->items = calloc(count + 1, sizeof *ret->items);
+    if (ret->items == NULL) {
+        config_error(self, node, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        yaml_node_t *item = config_node(self, start[i]);
+        const char *text = config_scalar(self, item, what);
+        char *copy = text == NULL ? NULL : strdup(text);
+        if (copy == NULL)
+            continue;
+        for (size_t other = 0; other < ret->count; other++)
+            if (strcmp(ret->items[other], copy) == 0)
+                config_error(self, item, "%s: \"%.64s\" is there twice", what, copy);
+        ret->items[ret->count++] = copy;
+    }
+}
+
+// Characters that a header's name may hold (RFC 9110).
+static bool is_token(const char *text)
+{
+    size_t size =
+        strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    return size > 0 && text[size] == '\0';
+}
+
+// { env: VARIABLE }
+static const char *read_env(struct config_reader *self, yaml_node_t *node, const char *name)
+{
+    if (pair_count(node) == 1) {
+        const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+        const char *key = config_scalar(self, config_node(self, pair->key), name);
+        if (key != NULL && strcmp(key, "env") == 0) {
+            const char *variable = config_scalar(self, config_node(self, pair->value), name);
+            if (variable != NULL && *variable != '\0')
+                return variable;
+        }
+    }
+    config_error(self, node, "header %s: a value or { env: VARIABLE } is expected", name);
+    return NULL;
+}
+
+static void read_headers(struct config_reader *self, yaml_node_t *node, const char *what,
+                         struct config_headers *ret)
+{
+    if (!is_mapping(self, node, what))
+        return;
+    if (pair_count(node) > CONFIG_LIST_MAX) {
+        config_error(self, node, "%s: at most %d are taken", what, CONFIG_LIST_MAX);
+        return;
+    }
+    ret->items = calloc(pair_count(node) + 1, sizeof *ret->items);
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         ret->items != NULL && pair < node->data.mapping.pairs.top; pair++) {
+        yaml_node_t *key = config_node(self, pair->key), *value = config_node(self, pair->value);
+        const char *name = config_scalar(self, key, what);
+        if (name == NULL)
+            continue;
+        if (!is_token(name)) {
+            config_error(self, key, "%s: \"%.64s\" cannot be the name of a header", what, name);
+            continue;
+        }
+        const char *variable = NULL, *text = NULL;
+        if (value->type == YAML_MAPPING_NODE)
+            variable = read_env(self, value, name);
+        else
+            text = config_scalar(self, value, name);
+        if (text != NULL && strpbrk(text, "\r\n") != NULL)
+            config_error(self, value, "header %s: a line break would end it", name);
+        struct config_header *header = &ret->items[ret->count++];
+        header->name = strdup(name);
+        header->value = text == NULL ? NULL : strdup(text);
+        header->value_env = variable == NULL ? NULL : strdup(variable);
+    }
+}
+
+static void read_section(struct config_reader *self, yaml_node_t *node, const char *what,
+                         const struct section *section, void *target);
+
+// Makes an array for the items of a mapping by name and reads each; the names come first in their structs.
+static void *read_named(struct config_reader *self, yaml_node_t *node, const struct option_spec *option,
+                        size_t max, size_t item_size, size_t *ret_count)
+{
+    if (!is_mapping(self, node, option->name))
+        return NULL;
+    size_t count = pair_count(node);
+    if (count == 0 || count > max) {
+        config_error(self, node, "%s: %zu are named, 1 to %zu are possible", option->name, count, max);
+        return NULL;
+    }
+    char *items = calloc(count, item_size);
+    if (items == NULL) {
+        config_error(self, node, "out of memory");
+        return NULL;
+    }
+    *ret_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
+        yaml_node_t *key = config_node(self, pair->key);
+        if (option->type == OPTION_JOBS) {
+            self->jobs[i] = key;
+            ((struct config_job *)(void *)items)[i].offset_ms = -1; // until one is given
+        }
+        if (enough(self))
+            return items;
+        const char *name = config_scalar(self, key, option->name);
+        if (name == NULL)
+            continue;
+        if (!is_name(name))
+            config_error(self, key, "%s: \"%.80s\" is not a name of 1 to 64 letters, digits, - and _",
+                         option->name, name);
+        for (size_t other = 0; other < i; other++) {
+            const char *known = *(char **)(void *)(items + other * item_size);
+            if (known != NULL && strcmp(known, name) == 0)
+                config_error(self, key, "%s: \"%.64s\" is there twice", option->name, name);
+        }
+        *(char **)(void *)(items + i * item_size) = strdup(name);
+        char what[128];
+        (void)snprintf(what, sizeof what, "%s.%.64s", option->name, name);
+        read_section(self, config_node(self, pair->value), what, option->section, items + i * item_size);
+    }
+    return items;
+}
+
+static void read_jobs(struct config_reader *self, yaml_node_t *node, const struct option_spec *option)
+{
+    self->jobs = calloc(CONFIG_JOBS_MAX, sizeof *self->jobs);
+    if (self->jobs == NULL)
+        config_error(self, node, "out of memory");
+    else
+        self->config->jobs = read_named(self, node, option, CONFIG_JOBS_MAX, sizeof *self->config->jobs,
+                                        &self->config->job_count);
+}
+
+static void read_option(struct config_reader *self, yaml_node_t *node, const char *what,
+                        const struct option_spec *option, void *target)
+{
+    void *place = option->place == OPTION_NOWHERE ? NULL : (char *)target + option->place;
+    switch (option->type) {
+    case OPTION_WORDS: read_words(self, node, what, place); return;
+    case OPTION_HEADERS: read_headers(self, node, what, place); return;
+    case OPTION_SECTION: read_section(self, node, what, option->section, place); return;
+    case OPTION_RESOURCES:
+        self->config->resources = read_named(self, node, option, CONFIG_RESOURCES_MAX,
+                                             sizeof *self->config->resources, &self->config->resource_count);
+        return;
+    case OPTION_JOBS: read_jobs(self, node, option); return;
+    case OPTION_ORDERS:
+        self->orders = node;
+        self->config->orders.present = true;
+        read_section(self, node, what, option->section, place);
+        return;
+    case OPTION_PROFILES: self->profiles = node; return;
+    case OPTION_LATER:
+        config_warning(self, node, "%s: has no effect in this version: %s", what, option->help);
+        return;
+    case OPTION_REFUSED: config_error(self, node, "%s: %s", what, option->help); return;
+    default: break;
+    }
+    const char *text = config_scalar(self, node, what), *warning = NULL;
+    struct fault fault = {0};
+    if (text == NULL)
+        return;
+    if (config_set(option, target, text, &warning, &fault) != ERR_OK)
+        config_error(self, node, "%s: %s", what, fault.text);
+    else if (warning != NULL)
+        config_warning(self, node, "%s: %s %s", what, text, warning);
+}
+
+static const struct option_spec *find_option(struct config_reader *self, const yaml_node_t *key,
+                                             const char *what, const struct section *section,
+                                             const char *name)
+{
+    const char *names[SECTION_OPTIONS_MAX];
+    for (size_t i = 0; i < section->count; i++) {
+        if (strcmp(section->options[i].name, name) == 0)
+            return &section->options[i];
+        names[i] = section->options[i].name;
+    }
+    const char *nearest = config_nearest(name, names, section->count);
+    const char *of = *what == '\0' ? "the file" : what;
+    if (nearest != NULL)
+        config_error(self, key, "\"%.64s\" is not an option of %s; did you mean \"%s\"?", name, of, nearest);
+    else
+        config_error(self, key, "\"%.64s\" is not an option of %s", name, of);
+    return NULL;
+}
+
+// What is left out takes its default; sections that are left out, all of theirs.
+static void take_defaults(struct config_reader *self, const yaml_node_t *node, const char *what,
+                          const struct section *section, void *target, uint64_t seen)
+{
+    for (size_t i = 0; i < section->count; i++) {
+        const struct option_spec *option = &section->options[i];
+        if (seen & (UINT64_C(1) << i))
+            continue;
+        if (option->required)
+            config_error(self, node, "%s%s%s is missing: %s", what, *what == '\0' ? "" : ".", option->name,
+                         option->help);
+        else if (option->type == OPTION_SECTION)
+            take_defaults(self, node, what, option->section, (char *)target + option->place, 0);
+        else if (config_set_default(option, target) != ERR_OK)
+            config_error(self, node, "out of memory");
+    }
+}
+
+static void read_section(struct config_reader *self, yaml_node_t *node, const char *what,
+                         const struct section *section, void *target)
+{
+    uint64_t seen = 0;
+    if (!is_mapping(self, node, *what == '\0' ? "the file" : what))
+        return;
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top && !enough(self); pair++) {
+        yaml_node_t *key = config_node(self, pair->key), *value = config_node(self, pair->value);
+        const char *name = config_scalar(self, key, "a name");
+        const struct option_spec *option = name == NULL ? NULL : find_option(self, key, what, section, name);
+        if (option == NULL)
+            continue;
+        uint64_t bit = UINT64_C(1) << (option - section->options);
+        if (seen & bit) {
+            config_error(self, key, "\"%s\" is there twice", name);
+            continue;
+        }
+        seen |= bit;
+        char path[256];
+        (void)snprintf(path, sizeof path, "%s%s%s", what, *what == '\0' ? "" : ".", name);
+        if (strcmp(path, "profile") == 0)
+            self->profile = value;
+        read_option(self, value, path, option, target);
+    }
+    take_defaults(self, node, what, section, target, seen);
+}
+
+void config_read(struct config_reader *self)
+{
+    yaml_node_t *root = yaml_document_get_root_node(self->document);
+    if (root == NULL) {
+        config_error(self, NULL, "is empty");
+        return;
+    }
+    read_section(self, root, "", &config_section_file, self->config);
+}

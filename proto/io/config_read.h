@@ -1,0 +1,55 @@
+// From a YAML document to the config, option by option as the table says. Private to proto/io/config*.c.
+#ifndef SYNCBUS_IO_CONFIG_READ_H
+#define SYNCBUS_IO_CONFIG_READ_H
+
+#include "proto/io/config.h"
+
+#include <yaml.h>
+
+enum {
+    CONFIG_ERRORS_MAX = 20,             // more are not told
+    CONFIG_BYTES_MAX = 4 * 1024 * 1024, // of a file
+    CONFIG_ANCHORS_MAX = 10000,         // more would cost libyaml a quadratic time
+    CONFIG_NODES_MAX = 1000000,         // visited: aliases can make a small file a large one
+    CONFIG_JOBS_MAX = 4096,
+    CONFIG_RESOURCES_MAX = 256,
+    CONFIG_LIST_MAX = 256, // words, headers, profiles
+};
+
+// What a reading knows and has found.
+struct config_reader {
+    const char *path;          // for messages
+    yaml_document_t *document; // being read
+    struct config *config;     // being filled
+    config_warn *warn;         // hears of errors and warnings; may be NULL
+    void *warn_arg;            // the caller's
+    struct fault *fault;       // takes the first error; may be NULL
+    size_t errors;             // found so far
+    size_t nodes;              // visited so far
+    yaml_node_t **jobs;        // where each job is named
+    yaml_node_t *orders;       // where orders begin, or NULL
+    yaml_node_t *profile;      // where the profile is chosen, or NULL
+    yaml_node_t *profiles;     // the offsets, or NULL
+};
+
+// Tells of an error at a node (NULL: of the whole file).
+void config_error(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
+    SB_PRINTF(3, 4);
+
+// Tells of something that is not an error.
+void config_warning(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
+    SB_PRINTF(3, 4);
+
+// Reads the whole document into self->config; what is wrong is counted in self->errors.
+void config_read(struct config_reader *self);
+
+// What no single option can know: names that refer to others, directories used twice, offsets of the profile.
+void config_check(struct config_reader *self);
+
+// The text of a scalar node, or NULL (told as an error) if it is none or holds a NUL.
+const char *config_scalar(struct config_reader *self, const yaml_node_t *node, const char *what);
+
+// The node with that number, counted.
+yaml_node_t *config_node(struct config_reader *self, int number);
+
+#endif
