@@ -1,0 +1,339 @@
+#include "proto/io/config.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#define RESOURCE "resources: {erp: {}}\n"
+#define JOB      "{every: 30m, key: [id], source: {url: \"http://erp/x.csv\"}}"
+#define SMALL    RESOURCE "jobs: {prices: " JOB "}\n"
+
+// Every line that the reading told.
+struct told {
+    char text[8192];
+    size_t size;
+    size_t lines;
+};
+
+static void take_line(void *arg, const char *line)
+{
+    struct told *told = arg;
+    told->size += (size_t)snprintf(told->text + told->size, sizeof told->text - told->size, "%s\n", line);
+    assert_true(told->size < sizeof told->text);
+    told->lines++;
+}
+
+static struct config *accepted(const char *text, uint32_t speed, struct told *told)
+{
+    struct config *config = NULL;
+    struct fault fault = {0};
+    enum err err = config_parse(text, strlen(text), "f.yaml", speed, take_line, told, &config, &fault);
+    if (err != ERR_OK)
+        fail_msg("%s", told->text);
+    return config;
+}
+
+// The file is refused, and this line is told.
+static void refused(const char *text, const char *line)
+{
+    struct config *config = NULL;
+    struct fault fault = {0};
+    struct told told = {0};
+    enum err err = config_parse(text, strlen(text), "f.yaml", 1, take_line, &told, &config, &fault);
+    assert_int_equal(err, ERR_INVALID);
+    assert_null(config);
+    if (strstr(told.text, line) == NULL)
+        fail_msg("not told: %s\ntold:\n%s", line, told.text);
+    assert_int_equal(strncmp(told.text, fault.text, strlen(fault.text)), 0);
+}
+
+static void what_is_left_out_takes_its_default(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct config *config = accepted(SMALL, 1, &told);
+    assert_int_equal(told.lines, 0);
+    assert_string_equal(config->broker.requests, "ipc:///run/syncbus/requests");
+    assert_int_equal(config->broker.beat_ms, 1000);
+    assert_int_equal(config->broker.keep_ms, INT64_C(90) * 24 * 3600 * 1000);
+    assert_int_equal(config->broker.frame_max, 1024 * 1024);
+    assert_int_equal(config->resources[0].lease_ttl_ms, 10000);
+    assert_int_equal(config->resources[0].max_exclusive_streak_ms, 15 * 60 * 1000);
+    const struct config_job *job = &config->jobs[0];
+    assert_string_equal(job->name, "prices");
+    assert_string_equal(job->data, "/var/lib/syncbus/prices");
+    assert_int_equal(job->resource, 0);
+    assert_int_equal(job->offset_ms, 0);
+    assert_int_equal(job->fresh_within_ms, 45 * 60 * 1000);
+    assert_int_equal(job->settle_ms, 250);
+    assert_int_equal(job->yield, YIELD_FINISH);
+    assert_int_equal(job->max_rejects_ppm, 10000);
+    assert_true(job->source.complete);
+    assert_true(job->source.csv_header);
+    assert_string_equal(job->source.csv_delimiter, ",");
+    assert_string_equal(job->source.json_records, "$");
+    assert_null(job->source.json_object_key);
+    assert_false(config->orders.present);
+    config_destroy(&config);
+    assert_null(config);
+}
+
+static void the_shipped_file_is_whole_and_without_warnings(void **state)
+{
+    (void)state;
+    struct config *config = NULL;
+    struct fault fault = {0};
+    struct told told = {0};
+    if (config_load(SHIPPED, 1, take_line, &told, &config, &fault) != ERR_OK)
+        fail_msg("%s", fault.text);
+    assert_int_equal(told.lines, 0);
+    assert_int_equal(config->job_count, 6);
+    assert_string_equal(config->profile, "60m");
+    const struct config_job *ddt = config_job(config, "ddt", &fault);
+    assert_non_null(ddt);
+    assert_int_equal(ddt->every_ms, 45 * 60 * 1000);
+    assert_int_equal(ddt->offset_ms, 20 * 60 * 1000);
+    assert_true(config->orders.present);
+    assert_string_equal(config->orders.data, "/var/lib/syncbus/order");
+    config_destroy(&config);
+}
+
+static void the_demo_speed_divides_only_the_schedule(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct config *config =
+        accepted(RESOURCE "profile: p\nprofiles: {p: {a: 10m}}\njobs: {a: " JOB "}\n", 60, &told);
+    assert_int_equal(config->jobs[0].every_ms, 30000);
+    assert_int_equal(config->jobs[0].offset_ms, 10000);
+    assert_int_equal(config->jobs[0].fresh_within_ms, 45000);
+    assert_int_equal(config->jobs[0].pause_timeout_ms, 60000);
+    assert_int_equal(config->resources[0].lease_ttl_ms, 10000);
+    config_destroy(&config);
+}
+
+static void a_jobs_own_offset_wins_over_the_profiles(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct config *config =
+        accepted(RESOURCE "profile: p\nprofiles: {p: {a: 10m, b: 20m}}\njobs:\n  a: " JOB "\n"
+                          "  b: {every: 30m, offset: 1m, key: [id], source: {url: \"file:///x\"}}\n",
+                 1, &told);
+    assert_int_equal(config->jobs[0].offset_ms, 600000);
+    assert_int_equal(config->jobs[1].offset_ms, 60000);
+    config_destroy(&config);
+}
+
+static void every_source_option_is_read(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct config *config = accepted(
+        RESOURCE
+        "jobs:\n  a:\n    every: 30m\n    key: [x, y]\n    ignore: [z]\n    max_rejects: 0.5%\n    source:\n"
+        "      url: https://erp/a.json\n      format: json\n      json: { records: $.items, object_key: name "
+        "}\n"
+        "      csv: { delimiter: \"|\", quote: none, encoding: latin-1, skip_lines: 1, header: false,"
+        " columns: [x, y], null_as: [NULL, \"\"] }\n"
+        "      headers: { Authorization: { env: ERP_TOKEN }, Accept: text/csv }\n      complete: false\n"
+        "      max_size: 2KiB\n",
+        1, &told);
+    const struct config_source *source = &config->jobs[0].source;
+    assert_int_equal(source->format, FORMAT_JSON);
+    assert_string_equal(source->json_records, "$.items");
+    assert_string_equal(source->json_object_key, "name");
+    assert_int_equal(source->csv_quote, QUOTE_NONE);
+    assert_int_equal(source->encoding, ENCODING_LATIN1);
+    assert_int_equal(source->csv_skip_lines, 1);
+    assert_false(source->csv_header);
+    assert_int_equal(source->csv_null_as.count, 2);
+    assert_string_equal(source->csv_null_as.items[1], "");
+    assert_int_equal(source->headers.count, 2);
+    assert_string_equal(source->headers.items[0].value_env, "ERP_TOKEN");
+    assert_null(source->headers.items[0].value);
+    assert_string_equal(source->headers.items[1].value, "text/csv");
+    assert_false(source->complete);
+    assert_int_equal(source->size_max, 2048);
+    assert_int_equal(config->jobs[0].max_rejects_ppm, 5000);
+    assert_int_equal(config->jobs[0].key.count, 2);
+    config_destroy(&config);
+}
+
+static void an_unknown_word_is_refused_where_it_stands_with_a_suggestion(void **state)
+{
+    (void)state;
+    refused(SMALL "brokr: {}\n",
+            "f.yaml:3:1: \"brokr\" is not an option of the file; did you mean \"broker\"?");
+    refused("resources:\n  erp:\n    capactiy: 2\n"
+            "jobs: {a: " JOB "}\n",
+            "f.yaml:3:5: \"capactiy\" is not an option of resources.erp; did you mean \"capacity\"?");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], yield: abrt, source: {url: \"http://x/y\"}}}\n",
+            "\"abrt\" is none of finish, page, abort; did you mean \"abort\"?");
+    refused(SMALL "qqqqqqqq: 1\n", "\"qqqqqqqq\" is not an option of the file\n");
+    refused(SMALL "orders: {resource: epr, url: \"http://x/o\"}\n",
+            "there is no resource \"epr\"; did you mean \"erp\"?");
+    refused(SMALL "profile: 60\nprofiles: {60m: {prices: 1m}}\n", "did you mean \"60m\"?");
+    refused(SMALL "profile: p\nprofiles: {p: {price: 1m}}\n",
+            "there is no job \"price\"; did you mean \"prices\"?");
+}
+
+static void what_is_required_is_asked_for(void **state)
+{
+    (void)state;
+    refused("", "f.yaml: is empty");
+    refused("jobs: {a: " JOB "}\n", "resources is missing");
+    refused(RESOURCE, "jobs is missing");
+    refused(RESOURCE "jobs: {a: {key: [id], source: {url: \"http://x/y\"}}}\n", "jobs.a.every is missing");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {}}}\n",
+            "f.yaml:2:42: jobs.a.source.url is missing");
+    refused(RESOURCE "jobs: {a: {every: 1m, source: {url: \"http://x/y\"}}}\n", "jobs.a.key is missing");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [], source: {url: \"http://x/y\"}}}\n",
+            "at least one field");
+    refused(SMALL "orders: {}\n", "orders.url is missing");
+    refused("resources: {a: {}, b: {}}\njobs: {j: " JOB "}\n", "jobs.j.resource is missing: there are 2");
+    refused(SMALL "profiles: {p: {prices: 1m}}\n", "profile is missing");
+}
+
+static void a_wrong_type_or_range_is_refused(void **state)
+{
+    (void)state;
+    refused(RESOURCE "jobs: {a: {every: 30, key: [id], source: {url: \"http://x/y\"}}}\n",
+            "f.yaml:2:19: jobs.a.every:");
+    refused(RESOURCE "jobs: {a: {every: [1m], key: [id], source: {url: \"http://x/y\"}}}\n",
+            "one value is expected, and this is a list");
+    refused(RESOURCE "jobs: {a: {every: 1ms, key: [id], source: {url: \"http://x/y\"}}}\n",
+            "1ms is out of range");
+    refused(RESOURCE "jobs: {a: {every: 1m, priority: 6, key: [id], source: {url: \"http://x/y\"}}}\n",
+            "6 is out of range: 1 to 5");
+    refused(RESOURCE "jobs: {a: {every: 1m, priority: high, key: [id], source: {url: \"http://x/y\"}}}\n",
+            "\"high\" is not a whole number");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: id, source: {url: \"http://x/y\"}}}\n",
+            "a list is expected");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: ftp://x/y}}}\n", "is not a URL");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", complete: maybe}}}\n",
+            "neither true nor false");
+    refused(RESOURCE "jobs: {\"a b\": " JOB "}\n", "is not a name");
+    refused(RESOURCE "jobs: []\n", "options are expected");
+    refused("resources: {erp: {capacity: 0}}\njobs: {a: " JOB "}\n", "0 is out of range");
+    refused(SMALL "broker: {requests: \"ftp://x\"}\n", "neither ipc://PATH nor tcp://");
+    refused("resources: [\n", "f.yaml:2:1: is not YAML");
+    refused("\x80", "is not UTF-8 text");
+}
+
+static void what_is_there_twice_is_refused(void **state)
+{
+    (void)state;
+    refused(SMALL RESOURCE, "\"resources\" is there twice");
+    refused(RESOURCE "jobs: {a: " JOB ", a: " JOB "}\n", "\"a\" is there twice");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id, id], source: {url: \"http://x/y\"}}}\n",
+            "\"id\" is there twice");
+    refused(SMALL "---\nmore: 1\n", "a second document");
+}
+
+static void two_stores_cannot_share_a_directory(void **state)
+{
+    (void)state;
+    refused(RESOURCE "jobs:\n  a: {every: 1m, key: [id], data: /d/x, source: {url: \"http://x/y\"}}\n"
+                     "  b: {every: 1m, key: [id], data: /d//x/, source: {url: \"http://x/y\"}}\n",
+            "f.yaml:4:3: jobs.b.data is that of jobs.a");
+    refused(RESOURCE "jobs: {broker: " JOB "}\n", "jobs.broker.data is the broker's");
+    refused(SMALL "orders: {url: \"http://x/o\", data: /var/lib/syncbus/prices}\n",
+            "orders.data is that of jobs.prices");
+    refused(SMALL "broker: {requests: ipc:///r/x, events: ipc:///r/x}\n", "are the same");
+}
+
+static void tcp_is_only_for_loopback(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    const char *const good[] = {"tcp://127.0.0.1:7000", "tcp://127.9.8.7:7000", "tcp://localhost:7000",
+                                "tcp://[::1]:7000"};
+    const char *const bad[] = {"tcp://0.0.0.0:7000",  "tcp://*:7000",
+                               "tcp://erp:7000",      "tcp://127.0.0.1.evil.example:7000",
+                               "tcp://10.0.0.1:7000", "tcp://127.0.0.256:7000",
+                               "tcp://127.0.1:7000"};
+    char text[512];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        (void)snprintf(text, sizeof text, SMALL "broker: {requests: \"%s\"}\n", good[i]);
+        struct config *config = accepted(text, 1, &told);
+        config_destroy(&config);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        (void)snprintf(text, sizeof text, SMALL "broker: {requests: \"%s\"}\n", bad[i]);
+        refused(text, "not elsewhere until encryption exists");
+    }
+}
+
+static void what_a_later_version_does_is_warned_of_or_refused(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct config *config = accepted(
+        RESOURCE
+        "jobs: {a: {every: 1m, key: [id], yield: page, overlap: queue, max_duration: 20m,"
+        " delete_guard: {max_share: 10%}, index: [], source: {url: \"http://x/y\", full_every: 24h}}}\n",
+        1, &told);
+    assert_int_equal(told.lines, 6);
+    assert_non_null(strstr(told.text, "f.yaml:2:41: warning: jobs.a.yield: page acts as abort"));
+    assert_non_null(strstr(told.text, "jobs.a.max_duration: has no effect in this version"));
+    config_destroy(&config);
+    refused("resources: {erp: {on_pause_timeout: revoke}}\njobs: {a: " JOB "}\n",
+            "\"revoke\" is not supported by this version");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", format: pdf}}}\n",
+            "\"pdf\" is not supported");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", page: {size: 1}}}}\n",
+            "page: is not supported");
+}
+
+static void many_errors_are_told_at_once_but_not_without_end(void **state)
+{
+    (void)state;
+    char text[2048] = "";
+    size_t size = 0;
+    for (int i = 0; i < 50; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, "wrong%d: 1\n", i);
+    struct config *config = NULL;
+    struct told told = {0};
+    assert_int_equal(config_parse(text, size, "f.yaml", 1, take_line, &told, &config, NULL), ERR_INVALID);
+    assert_int_equal(told.lines, 20);
+}
+
+static void a_value_of_a_header_is_never_shown(void **state)
+{
+    (void)state;
+    struct config *config = NULL;
+    struct told told = {0};
+    const char text[] = RESOURCE
+        "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", headers: {A: \"secret\\nB: c\"}}}}\n";
+    assert_int_equal(config_parse(text, sizeof text - 1, "f.yaml", 1, take_line, &told, &config, NULL),
+                     ERR_INVALID);
+    assert_null(strstr(told.text, "secret"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_left_out_takes_its_default),
+        cmocka_unit_test(the_shipped_file_is_whole_and_without_warnings),
+        cmocka_unit_test(the_demo_speed_divides_only_the_schedule),
+        cmocka_unit_test(a_jobs_own_offset_wins_over_the_profiles),
+        cmocka_unit_test(every_source_option_is_read),
+        cmocka_unit_test(an_unknown_word_is_refused_where_it_stands_with_a_suggestion),
+        cmocka_unit_test(what_is_required_is_asked_for),
+        cmocka_unit_test(a_wrong_type_or_range_is_refused),
+        cmocka_unit_test(what_is_there_twice_is_refused),
+        cmocka_unit_test(two_stores_cannot_share_a_directory),
+        cmocka_unit_test(tcp_is_only_for_loopback),
+        cmocka_unit_test(what_a_later_version_does_is_warned_of_or_refused),
+        cmocka_unit_test(many_errors_are_told_at_once_but_not_without_end),
+        cmocka_unit_test(a_value_of_a_header_is_never_shown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
