@@ -2,7 +2,8 @@
 // mend is said so; a failed commit with EIO means that what is on disk is not known, and the caller must
 // stop.
 //
-// Threads: one writer at a time (LMDB waits); a transaction stays with its thread. Not across fork.
+// Threads: one writer at a time (LMDB waits); a transaction stays with its thread, which writes only after it
+// has ended its reading, since a map that grows waits for all readers. Not across fork.
 #ifndef SYNCBUS_IO_STORE_H
 #define SYNCBUS_IO_STORE_H
 
