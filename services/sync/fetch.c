@@ -116,7 +116,7 @@ static bool dispatch(struct fetch *self)
     if (self->total == 0 && length > 0)
         self->total = self->size + (uint64_t)length;
     if (self->total > self->source->size_max) {
-        (void)fail(self, ERR_FULL, &self->fault, "the export is longer than source.size_max");
+        (void)fail(self, ERR_FULL, &self->fault, "the export is longer than source.max_size");
         return false;
     }
     return true;
@@ -151,7 +151,7 @@ static size_t on_body(char *data, size_t unit, size_t count, void *arg)
     if (is_http(self) && status != 200 && status != 206)
         return CURL_WRITEFUNC_ERROR; // a page of an error need not be read to its end
     if (self->size + size > self->source->size_max) {
-        (void)fail(self, ERR_FULL, &self->fault, "the export is longer than source.size_max");
+        (void)fail(self, ERR_FULL, &self->fault, "the export is longer than source.max_size");
         return CURL_WRITEFUNC_ERROR;
     }
     return spool_write(self, data, size) ? size : CURL_WRITEFUNC_ERROR;
@@ -396,7 +396,7 @@ static enum err judge_status(struct fetch *self, struct fault *fault)
     char *target = NULL;
     char text[192];
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (!is_http(self) || status == 0 || status == 200 || (status == 206 && self->asked_from > 0))
+    if (!is_http(self) || status == 0 || status == 200 || status == 206)
         return ERR_OK;
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &target);
     if (target != NULL)
