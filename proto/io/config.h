@@ -105,7 +105,7 @@ struct config_broker {
     char *requests; // endpoint, ipc:// or tcp:// on loopback
     char *events;
     char *data;
-    int64_t keep_ms; // runs, ledger and pauses are kept this long
+    int64_t keep_ms; // runs and ledger are kept this long
     int64_t beat_ms;
     int64_t session_ttl_ms;
     uint32_t sessions_max; // limits of tables; see broker/core/limits.h for their maxima

@@ -177,7 +177,7 @@ static const struct option_spec broker_options[] = {
     {"data", OPTION_PATH, PLACE(config_broker, data), .fallback = "/var/lib/syncbus/broker",
      .help = "directory of the journal"},
     {"keep", OPTION_DURATION, PLACE(config_broker, keep_ms), .fallback = "90d", .min = HOUR,
-     .max = 3660 * DAY, .help = "runs, ledger and pauses are kept this long"},
+     .max = 3660 * DAY, .help = "runs and ledger are kept this long"},
     {"beat", OPTION_DURATION, PLACE(config_broker, beat_ms), .fallback = "1s", .min = 50, .max = HOUR,
      .help = "time between two beats"},
     {"session_ttl", OPTION_DURATION, PLACE(config_broker, session_ttl_ms), .fallback = "15s", .min = 200,

@@ -1,0 +1,480 @@
+// The broker: config → core → loop. It carries events to the core and what follows from them to the journal
+// and the sockets; it decides nothing.
+#include "broker/core/core.h"
+#include "broker/journal.h"
+#include "broker/net.h"
+#include "broker/outbox.h"
+
+#include "proto/io/clock.h"
+#include "proto/io/directory.h"
+#include "proto/io/log.h"
+#include "proto/io/program.h"
+#include "proto/wire.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum {
+    BATCH_MAX = 64,               // requests taken between two waits
+    GONE_MAX = 256,               // peers found gone within one update
+    LINGER_MS = 500,              // at the end, for the last messages to leave
+    PEERS_SPARE = 8192,           // connections remembered beside those of sessions
+    PRUNE_EVERY_MS = 3600 * 1000, // between two looks for old history
+    REPLY_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+struct broker {
+    const struct config *config; // the caller's
+    struct net *net;             // owned
+    struct journal *journal;     // owned
+    void *memory;                // of the core, owned
+    struct core *core;           // in `memory`
+    struct outbox outbox;        // waits for the journal
+    struct buffer packed;        // the message that is being sent
+    uint64_t gone[GONE_MAX];     // peers that a send just missed, to be told to the core
+    size_t gone_count;           // of them
+    uint64_t epoch;              // as last said by the core
+    int64_t boot_ms;             // last time given to the core
+    int64_t prune_at_ms;         // BOOTTIME of the next prune
+    int signals;                 // signalfd
+    int timer;                   // timerfd
+    bool stopping;               // a clean stop was asked for
+    bool stop_now;               // and then asked for again
+    struct fault fault;          // what the broker cannot go on after; err is ERR_OK while it can
+};
+
+static void break_off(struct broker *self, enum err err, const struct fault *fault)
+{
+    if (self->fault.err != ERR_OK)
+        return;
+    self->fault = *fault;
+    if (self->fault.err == ERR_OK)
+        fault_set(&self->fault, err, "%s", err_text(err));
+}
+
+// ---------------------------------------------------------------- sending
+
+static void note_gone(struct broker *self, uint64_t peer)
+{
+    if (self->gone_count < GONE_MAX) // more than these are found out by their sessions' silence
+        self->gone[self->gone_count++] = peer;
+}
+
+static bool pack(struct broker *self, const ProtobufCMessage *message)
+{
+    buffer_clear(&self->packed);
+    enum err err = wire_pack(message, &self->packed);
+    if (err != ERR_OK)
+        log_write(LOG_LEVEL_ERROR, "unsendable", "what=%s why=%s", message->descriptor->short_name,
+                  err_text(err));
+    return err == ERR_OK;
+}
+
+// Sends what was packed: to a peer, or under a topic.
+static void send_packed(struct broker *self, uint64_t peer, const char *topic)
+{
+    if (topic != NULL)
+        net_publish(self->net, topic, self->packed.data, self->packed.size);
+    else if (net_reply(self->net, peer, self->packed.data, self->packed.size) != ERR_OK)
+        note_gone(self, peer);
+}
+
+// Sends a message, at once or when its update is durable.
+static void deliver(struct broker *self, const ProtobufCMessage *message, bool durable, uint64_t update,
+                    uint64_t peer, const char *topic)
+{
+    if (!pack(self, message))
+        return;
+    if (!durable || journal_durable(self->journal) >= update) {
+        send_packed(self, peer, topic);
+        return;
+    }
+    enum err err = outbox_put(&self->outbox, update, peer, topic, self->packed.data, self->packed.size);
+    if (err != ERR_OK)
+        break_off(self, err, &(struct fault){0});
+}
+
+static void send_durable(struct broker *self)
+{
+    struct outbox_item *item;
+    uint64_t durable = journal_durable(self->journal);
+    while ((item = outbox_take(&self->outbox, durable)) != NULL) {
+        if (item->topic != NULL)
+            net_publish(self->net, item->topic, item->data, item->size);
+        else if (net_reply(self->net, item->peer, item->data, item->size) != ERR_OK)
+            note_gone(self, item->peer);
+        outbox_item_free(item);
+    }
+}
+
+// Answers what the core could not be asked: bytes that are no request.
+static void refuse(struct broker *self, uint64_t peer, const char *why)
+{
+    Sb__Reply reply = SB__REPLY__INIT;
+    reply.epoch = self->epoch;
+    reply.code = SB__CODE__CODE_INVALID;
+    reply.text = (char *)why;
+    log_write(LOG_LEVEL_DEBUG, "refused", "why=%s", why);
+    if (pack(self, &reply.base))
+        send_packed(self, peer, NULL);
+}
+
+// ---------------------------------------------------------------- the core
+
+static void answer_read(struct broker *self, const struct core_read *read)
+{
+    struct fault fault = {0};
+    ProtobufCMessage **values = NULL;
+    size_t count = 0;
+    enum err err = journal_read(self->journal, read, &values, &count, &fault);
+    if (err != ERR_OK) {
+        break_off(self, err, &fault);
+        return;
+    }
+    const Sb__Reply *reply =
+        core_read_reply(self->core, read, (const ProtobufCMessage *const *)values, count);
+    if (pack(self, &reply->base))
+        send_packed(self, read->peer, NULL);
+    journal_values_free(values, count);
+}
+
+// Carries out what a step decided: records first, then replies, then publications.
+static void carry_out(struct broker *self, const struct core_update *update)
+{
+    struct fault fault = {0};
+    uint64_t number = core_update_number(self->core);
+    enum err err = journal_append(self->journal, number, update->records, update->record_count, &fault);
+    if (err != ERR_OK) {
+        break_off(self, err, &fault);
+        return;
+    }
+    for (size_t i = 0; i < update->reply_count; i++) {
+        const struct core_reply *reply = &update->replies[i];
+        self->epoch = reply->reply->epoch;
+        deliver(self, &reply->reply->base, reply->durable, number, reply->peer, NULL);
+    }
+    for (size_t i = 0; i < update->publication_count; i++) {
+        const struct core_publication *publication = &update->publications[i];
+        deliver(self, &publication->event->base, publication->durable, number, 0, publication->topic);
+    }
+    for (size_t i = 0; i < update->read_count; i++)
+        answer_read(self, &update->reads[i]);
+}
+
+// Gives one event to the core, at the time that it is now.
+static void step(struct broker *self, struct core_event *event)
+{
+    struct core_update update;
+    int64_t boot_ms = clock_boot_ms();
+    self->boot_ms = boot_ms > self->boot_ms ? boot_ms : self->boot_ms;
+    event->boot_ms = self->boot_ms;
+    event->wall_ms = clock_wall_ms();
+    event->durable = journal_durable(self->journal);
+    core_step(self->core, event, &update);
+    carry_out(self, &update);
+}
+
+// Tells the core of the peers that could not be reached; that may reach for more of them.
+static void tell_gone(struct broker *self)
+{
+    while (self->gone_count > 0 && self->fault.err == ERR_OK) {
+        uint64_t peer = self->gone[--self->gone_count];
+        step(self, &(struct core_event){.kind = CORE_EVENT_PEER_GONE, .peer_gone = peer});
+    }
+}
+
+static void start_core(struct broker *self)
+{
+    struct fault fault = {0};
+    struct core_event event = {.kind = CORE_EVENT_START};
+    struct core_record *records = NULL;
+    enum err err = journal_recover(self->journal, &records, &event.start.count, &fault);
+    if (err != ERR_OK) {
+        break_off(self, err, &fault);
+        return;
+    }
+    event.start.records = records;
+    event.start.entropy = clock_entropy();
+    size_t count = event.start.count;
+    step(self, &event);
+    journal_recovered_free(records, count);
+    if (self->fault.err == ERR_OK) // nothing may be said before the new epoch is on disk (I10)
+        err = journal_wait(self->journal, core_update_number(self->core), &fault);
+    if (err != ERR_OK)
+        break_off(self, err, &fault);
+}
+
+// ---------------------------------------------------------------- the loop
+
+static void take_request(struct broker *self, const struct net_frame *frame)
+{
+    struct fault fault = {0};
+    Sb__Request *request = NULL;
+    if (frame->malformed) {
+        refuse(self, frame->peer, "a request is one frame, after an empty delimiter or none");
+        return;
+    }
+    enum err err = wire_request(frame->data, frame->size, &request, &fault);
+    if (err != ERR_OK) {
+        refuse(self, frame->peer, fault.text);
+        return;
+    }
+    struct core_event event = {.kind = CORE_EVENT_REQUEST};
+    event.request.peer = frame->peer;
+    event.request.request = request;
+    step(self, &event);
+    sb__request__free_unpacked(request, NULL);
+}
+
+static void take_requests(struct broker *self)
+{
+    struct net_frame frame;
+    struct fault fault = {0};
+    for (int i = 0; i < BATCH_MAX && self->fault.err == ERR_OK; i++) {
+        enum err err = net_receive(self->net, &frame, &fault);
+        if (err == ERR_NOT_FOUND)
+            return;
+        if (err != ERR_OK)
+            break_off(self, err, &fault);
+        else
+            take_request(self, &frame);
+        tell_gone(self);
+    }
+}
+
+static void take_signals(struct broker *self)
+{
+    struct signalfd_siginfo info;
+    while (read(self->signals, &info, sizeof info) == sizeof info) {
+        if (self->stopping) {
+            self->stop_now = true;
+            continue;
+        }
+        self->stopping = true;
+        log_write(LOG_LEVEL_INFO, "stopping", "signal=%u", info.ssi_signo);
+        step(self, &(struct core_event){.kind = CORE_EVENT_STOP});
+    }
+}
+
+// Sets the timer to the core's deadline: absolute and exact, as rounding to ms would cost a tick up to one.
+static void set_timer(struct broker *self)
+{
+    int64_t deadline = core_deadline(self->core);
+    struct itimerspec spec = {0};
+    if (deadline != INT64_MAX) {
+        deadline = deadline > 0 ? deadline : 1;
+        spec.it_value.tv_sec = deadline / 1000;
+        spec.it_value.tv_nsec = deadline % 1000 * 1000000;
+    }
+    int done = timerfd_settime(self->timer, TFD_TIMER_ABSTIME, &spec, NULL);
+    assert(done == 0);
+}
+
+static void take_time(struct broker *self)
+{
+    int64_t now = clock_boot_ms();
+    if (core_deadline(self->core) <= now)
+        step(self, &(struct core_event){.kind = CORE_EVENT_TIME});
+    if (now >= self->prune_at_ms) {
+        journal_prune(self->journal, clock_wall_ms() - self->config->broker.keep_ms);
+        self->prune_at_ms = now + PRUNE_EVERY_MS;
+    }
+}
+
+static void turn(struct broker *self)
+{
+    const int fds[] = {self->signals, self->timer, journal_fd(self->journal)};
+    struct fault fault = {0};
+    bool behind = journal_is_behind(self->journal);
+    set_timer(self);
+    enum err err = net_wait(self->net, fds, sizeof fds / sizeof *fds, !behind, -1, &fault);
+    if (err == ERR_OK)
+        err = journal_settle(self->journal, &fault);
+    if (err != ERR_OK) {
+        break_off(self, err, &fault);
+        return;
+    }
+    send_durable(self);
+    tell_gone(self);
+    take_signals(self);
+    if (!behind)
+        take_requests(self);
+    take_time(self);
+    tell_gone(self);
+}
+
+static bool finished(const struct broker *self)
+{
+    if (self->fault.err != ERR_OK || self->stop_now)
+        return true;
+    return self->stopping && core_stopped(self->core) && self->outbox.first == NULL;
+}
+
+// ---------------------------------------------------------------- start and end
+
+static enum err open_signals(struct broker *self, struct fault *fault)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL); // before any thread starts: they all inherit it
+    (void)signal(SIGPIPE, SIG_IGN);
+    self->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    self->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (self->signals < 0 || self->timer < 0)
+        return fault_set(fault, ERR_IO, "no descriptors for signals and time: %s", strerror(errno));
+    return ERR_OK;
+}
+
+// The config's words as the core's.
+static enum err make_core(struct broker *self, struct fault *fault)
+{
+    const struct config *config = self->config;
+    struct core_resource_config *resources = calloc(config->resource_count, sizeof *resources);
+    struct core_job_config *jobs = calloc(config->job_count, sizeof *jobs);
+    enum err err = ERR_NO_MEMORY;
+    if (resources == NULL || jobs == NULL)
+        goto end;
+    for (size_t i = 0; i < config->resource_count; i++) {
+        const struct config_resource *from = &config->resources[i];
+        resources[i] = (struct core_resource_config){
+            .name = from->name,
+            .capacity = from->capacity,
+            .lease_ttl_ms = from->lease_ttl_ms,
+            .grant_delay_ms = from->grant_delay_ms,
+            .max_exclusive_ms = from->max_exclusive_ms,
+            .max_exclusive_streak_ms = from->max_exclusive_streak_ms,
+            .aging_ms = from->aging_ms,
+        };
+    }
+    for (size_t i = 0; i < config->job_count; i++) {
+        const struct config_job *from = &config->jobs[i];
+        jobs[i] = (struct core_job_config){
+            .name = from->name,
+            .resource = (uint32_t)from->resource,
+            .every_ms = from->every_ms,
+            .offset_ms = from->offset_ms,
+            .priority = from->priority,
+            .pause_timeout_ms = from->pause_timeout_ms,
+            .max_yields = from->max_yields,
+            .yields = from->yield != YIELD_FINISH,
+            .stall_ms = from->stall_ms,
+            .settle_ms = from->settle_ms,
+            .retry_after_ms = from->retry_after_ms,
+            .fresh_within_ms = from->fresh_within_ms,
+        };
+    }
+    const struct core_config core = {
+        .resources = resources,
+        .resource_count = config->resource_count,
+        .jobs = jobs,
+        .job_count = config->job_count,
+        .beat_ms = config->broker.beat_ms,
+        .session_ttl_ms = config->broker.session_ttl_ms,
+        .sessions_max = config->broker.sessions_max,
+        .waiters_max = config->broker.waiters_max,
+        .calls_max = config->broker.calls_max,
+        .version = SYNCBUS_VERSION,
+        .profile = config->profile,
+    };
+    size_t size = core_size(&core, fault);
+    err = size == 0 ? ERR_INVALID : ERR_NO_MEMORY;
+    if (size > 0 && (self->memory = aligned_alloc(64, (size + 63) / 64 * 64)) != NULL) {
+        self->core = core_init(self->memory, &core);
+        err = ERR_OK;
+    }
+end:
+    free(resources);
+    free(jobs);
+    return err == ERR_NO_MEMORY ? fault_set(fault, err, "no memory for the tables of the config") : err;
+}
+
+// Everything that can refuse to start, the cheapest and most telling first.
+static enum err open_all(struct broker *self, struct directory *directory, struct fault *fault)
+{
+    const struct config_broker *config = &self->config->broker;
+    const struct net_options options = {.requests = config->requests,
+                                        .events = config->events,
+                                        .frame_max = config->frame_max,
+                                        .peers_max = 2 * (size_t)config->sessions_max + PEERS_SPARE};
+    enum err err = open_signals(self, fault);
+    if (err == ERR_OK)
+        err = make_core(self, fault);
+    if (err == ERR_OK)
+        err = directory_lock(config->data, directory, fault);
+    if (err == ERR_OK)
+        err = journal_open(config->data, &self->journal, fault);
+    if (err == ERR_OK)
+        err = net_open(&options, &self->net, fault);
+    return err;
+}
+
+static int exit_code_of(enum err err)
+{
+    switch (err) {
+    case ERR_OK: return EXIT_CODE_OK;
+    case ERR_INVALID:
+    case ERR_REFUSED: return EXIT_CODE_USAGE;
+    case ERR_BUSY: return EXIT_CODE_REFUSED;
+    default: return EXIT_CODE_FAILED;
+    }
+}
+
+static int run(const struct config *config)
+{
+    struct broker self = {.config = config, .signals = -1, .timer = -1};
+    struct directory directory = {.lock = -1};
+    struct fault fault = {0};
+    buffer_init(&self.packed, REPLY_BYTES_MAX);
+    enum err err = open_all(&self, &directory, &fault);
+    if (err != ERR_OK)
+        break_off(&self, err, &fault);
+    else
+        start_core(&self);
+    if (self.fault.err == ERR_OK)
+        log_write(LOG_LEVEL_INFO, "started", "requests=%s events=%s jobs=%zu", config->broker.requests,
+                  config->broker.events, config->job_count);
+    while (!finished(&self))
+        turn(&self);
+    journal_close(&self.journal);
+    net_close(&self.net, self.fault.err == ERR_OK ? LINGER_MS : 0);
+    if (self.fault.err != ERR_OK)
+        log_write(LOG_LEVEL_ERROR, "ended", "why=%s", self.fault.text);
+    else
+        log_write(LOG_LEVEL_INFO, "ended", "clean=%s", self.stop_now ? "no" : "yes");
+    outbox_clear(&self.outbox);
+    buffer_free(&self.packed);
+    free(self.memory);
+    directory_unlock(&directory);
+    if (self.signals >= 0)
+        (void)close(self.signals);
+    if (self.timer >= 0)
+        (void)close(self.timer);
+    return exit_code_of(self.fault.err);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct program program = {
+        .name = "syncbus-broker",
+        .usage = "syncbus-broker [--config FILE]\n"
+                 "\n"
+                 "Publishes the ticks of all jobs and lets syncs and orders take turns on each ERP.",
+        .needs_config = true,
+    };
+    struct config *config = NULL;
+    log_open("syncbus-broker");
+    int code = program_start(&program, argc, argv, NULL, NULL, &config);
+    if (code != -1)
+        return code;
+    code = run(config);
+    config_destroy(&config);
+    return code;
+}
