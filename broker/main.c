@@ -326,6 +326,7 @@ static enum err open_signals(struct broker *self, struct fault *fault)
     (void)sigaddset(&set, SIGINT);
     (void)sigprocmask(SIG_BLOCK, &set, NULL); // before any thread starts: they all inherit it
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error to tell, not a silent end
     self->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     self->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     if (self->signals < 0 || self->timer < 0)
