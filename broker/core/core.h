@@ -78,7 +78,6 @@ enum core_table {
     CORE_TABLE_LEDGER, // job name, 0, big-endian slot → StoredLedgerEntry
     CORE_TABLE_OWNER,  // entity or call name → StoredOwner
     CORE_TABLE_LEASE,  // big-endian token → StoredLease
-    CORE_TABLE_PAUSE,  // resource name, 0, big-endian number → StoredPause
     CORE_TABLE_COUNT
 };
 
@@ -106,7 +105,7 @@ struct core_publication {
     const Sb__Event *event;
 };
 
-// A look into the journal on behalf of a peer (runs, ledger, pauses), so that the core holds no history:
+// A look into the journal on behalf of a peer (runs, ledger), so that the core holds no history:
 // answer with the entries of `table` whose keys lie in [from, to), newest (greatest key) first, at most
 // `limit`, made into a reply by core_read_reply.
 struct core_read {

@@ -1,0 +1,506 @@
+// Leases: asked for by claim, granted by pause.c, renewed, given back, ended.
+#include "broker/core/state.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct resource *resource_find(const struct core *self, const char *name)
+{
+    for (size_t i = 0; i < self->config.resource_count; i++) {
+        if (strcmp(self->resources[i].name, name) == 0)
+            return &self->resources[i];
+    }
+    return NULL;
+}
+
+struct lease *lease_find(const struct core *self, uint64_t token)
+{
+    for (size_t i = 0; i < self->lease_count; i++) {
+        if (self->leases[i].token == token)
+            return &self->leases[i];
+    }
+    return NULL;
+}
+
+struct lease *lease_by_claim(const struct core *self, uint64_t claim)
+{
+    for (size_t i = 0; i < self->lease_count; i++) {
+        if (self->leases[i].claim == claim)
+            return &self->leases[i];
+    }
+    return NULL;
+}
+
+static struct waiter *waiter_by_claim(const struct core *self, uint64_t claim)
+{
+    for (size_t i = 0; i < self->waiter_count; i++) {
+        if (self->waiters[i].claim == claim)
+            return &self->waiters[i];
+    }
+    return NULL;
+}
+
+// BOOTTIME until which renewals are accepted: the delay stands between this and the next grant.
+static int64_t renewable_boot(const struct core *self, const struct lease *lease)
+{
+    return lease->end_boot + (lease->refused ? 0 : self->resources[lease->resource].config.grant_delay_ms);
+}
+
+int64_t lease_free_boot(const struct core *self, const struct lease *lease)
+{
+    return lease->end_boot + self->resources[lease->resource].config.grant_delay_ms + lease->settle_ms;
+}
+
+void lease_store(struct core *self, struct lease *lease)
+{
+    Sb__StoredLease *stored = arena_take(self, sizeof *stored);
+    sb__stored_lease__init(stored);
+    stored->token = lease->token;
+    stored->resource = self->resources[lease->resource].name;
+    stored->mode = lease->mode;
+    if (lease->job != JOB_NONE)
+        stored->job = self->jobs[lease->job].name;
+    stored->run = lease->run;
+    stored->attempt = lease->attempt;
+    stored->claim = lease->claim;
+    stored->settle_ms = (uint32_t)lease->settle_ms;
+    stored->instance = lease->instance;
+    stored->holder = arena_text(self, lease->holder);
+    stored->reason = arena_text(self, lease->reason);
+    uint8_t key[CORE_KEY_MAX];
+    const size_t size = key_number(key, lease->token);
+    record_add(self, CORE_TABLE_LEASE, key, size, &stored->base);
+    lease->stored = true;
+}
+
+static void publish_lease(struct core *self, const struct lease *lease, Sb__LeaseChange change)
+{
+    struct resource *resource = &self->resources[lease->resource];
+    Sb__Event *event = publish(self, &resource->lease_topic, "lease", resource->name, false);
+    Sb__LeaseState *state = arena_take(self, sizeof *state);
+    sb__lease_state__init(state);
+    state->resource = resource->name;
+    state->token = lease->token;
+    state->mode = lease->mode;
+    state->holder = arena_text(self, lease->holder);
+    state->reason = arena_text(self, lease->reason);
+    state->change = change;
+    state->waited_ms = lease->waited_ms;
+    state->held_ms = self->boot_ms - lease->granted_boot;
+    event->body_case = SB__EVENT__BODY_LEASE;
+    event->lease = state;
+}
+
+// ---------------------------------------------------------------- granting
+
+static void reply_granted(struct core *self, uint64_t peer, uint64_t request, const struct lease *lease)
+{
+    Sb__Granted *granted = arena_take(self, sizeof *granted);
+    sb__granted__init(granted);
+    granted->token = lease->token;
+    granted->ttl_ms = (uint32_t)self->resources[lease->resource].config.lease_ttl_ms;
+    granted->run = lease->run;
+    granted->waited_ms = (uint32_t)lease->waited_ms;
+    Sb__Reply *reply = reply_add(self, peer, request, SB__CODE__CODE_OK, NULL);
+    reply->body_case = SB__REPLY__BODY_GRANTED;
+    reply->granted = granted;
+    if (lease->stored) // what must be known after a crash is stored before its holder begins
+        reply_durable(self);
+}
+
+void lease_grant(struct core *self, size_t index)
+{
+    assert(index < self->waiter_count);
+    assert(self->lease_count < self->lease_max);
+    const struct waiter waiter = self->waiters[index];
+    const struct resource *resource = &self->resources[waiter.resource];
+    assert(waiter.pending);
+    struct lease *lease = &self->leases[self->lease_count++];
+    *lease = (struct lease){.token = number_next(self, &self->tokens),
+                            .resource = waiter.resource,
+                            .mode = waiter.mode,
+                            .job = waiter.job,
+                            .run = waiter.run,
+                            .attempt = waiter.attempt,
+                            .claim = waiter.claim,
+                            .instance = waiter.instance,
+                            .granted_boot = self->boot_ms,
+                            .end_boot = self->boot_ms + resource->config.lease_ttl_ms,
+                            .settle_ms = waiter.settle_ms,
+                            .moved_boot = self->boot_ms,
+                            .waited_ms = self->boot_ms - waiter.asked_boot,
+                            .guarded = resource->guard};
+    assert(lease->token != 0);
+    text_copy(lease->holder, sizeof lease->holder, waiter.holder);
+    text_copy(lease->reason, sizeof lease->reason, waiter.reason);
+    waiter_remove(self, index);
+    if (lease->mode == SB__MODE__MODE_EXCLUSIVE && lease->settle_ms > resource->config.grant_delay_ms)
+        lease_store(self, lease);
+    if (lease->job != JOB_NONE && self->jobs[lease->job].current.number == lease->run)
+        run_stage(self, &self->jobs[lease->job], SB__STAGE__STAGE_FETCHING);
+    reply_granted(self, waiter.peer, waiter.request, lease);
+    publish_lease(self, lease, SB__LEASE_CHANGE__LEASE_CHANGE_GRANTED);
+}
+
+// Keeps how long leases are held, for ETAs, and whom a pause waited for.
+static void count_held(struct core *self, const struct lease *lease)
+{
+    struct resource *resource = &self->resources[lease->resource];
+    const uint64_t held = (uint64_t)(self->boot_ms - lease->granted_boot);
+    if (lease->mode == SB__MODE__MODE_EXCLUSIVE) {
+        resource->exclusive_held_ms += held;
+        resource->exclusive_count++;
+    } else if (lease->job != JOB_NONE) {
+        struct job *job = &self->jobs[lease->job];
+        job->held_ms += held;
+        job->held_count++;
+        if (resource->phase == PAUSE_DRAINING)
+            histogram_add(&job->blocked_others, self->boot_ms - resource->drain_since);
+    }
+}
+
+void lease_end(struct core *self, size_t index, Sb__LeaseChange change)
+{
+    assert(index < self->lease_count);
+    const struct lease gone = self->leases[index];
+    struct resource *resource = &self->resources[gone.resource];
+    count_held(self, &gone);
+    self->leases[index] = self->leases[--self->lease_count];
+    publish_lease(self, &gone, change);
+    if (gone.stored) {
+        uint8_t key[CORE_KEY_MAX];
+        const size_t size = key_number(key, gone.token);
+        record_add(self, CORE_TABLE_LEASE, key, size, NULL);
+    }
+    resource->refused_until = 0; // a blocker's lease ended: the next pause may start
+    if (gone.guarded)
+        resource->guard = false;
+    resource_advance(self, gone.resource);
+}
+
+// ---------------------------------------------------------------- acquire
+
+// Refuses what cannot be granted ever; true if it did.
+static bool refuse_acquire(struct core *self, uint64_t peer, const struct session *session,
+                           const Sb__Request *request)
+{
+    const Sb__Acquire *acquire = request->acquire;
+    const struct job *job = job_find(self, acquire->job);
+    Sb__Code code = SB__CODE__CODE_OK;
+    const char *text = NULL;
+    if (resource_find(self, acquire->resource) == NULL) {
+        code = SB__CODE__CODE_NOT_FOUND;
+        text = arena_print(self, "no resource is called \"%s\"", acquire->resource);
+    } else if (acquire->claim == 0 ||
+               (acquire->mode != SB__MODE__MODE_SHARED && acquire->mode != SB__MODE__MODE_EXCLUSIVE)) {
+        code = SB__CODE__CODE_INVALID;
+        text = "a wish needs a mode and a claim: a random number other than 0";
+    } else if (acquire->mode == SB__MODE__MODE_SHARED &&
+               (job == NULL || job->config.resource !=
+                                   (uint32_t)(resource_find(self, acquire->resource) - self->resources))) {
+        code = SB__CODE__CODE_NOT_FOUND;
+        text = arena_print(self, "no job of %s is called \"%s\"", acquire->resource, acquire->job);
+    } else if (acquire->mode == SB__MODE__MODE_SHARED &&
+               (job->current.number != acquire->run || job->current.attempt != acquire->attempt ||
+                job->current.retry_boot != 0)) {
+        code = SB__CODE__CODE_CONFLICT;
+        text = arena_print(self, "run %" PRIu64 " of %s, attempt %" PRIu32 ", is not open", acquire->run,
+                           job->name, acquire->attempt);
+    } else if (acquire->mode == SB__MODE__MODE_SHARED &&
+               (!session_has_job(self, session, job) ||
+                (job->current.instance != 0 && job->current.instance != session->instance))) {
+        code = SB__CODE__CODE_CONFLICT;
+        text = arena_print(self, "run %" PRIu64 " of %s is another service's", acquire->run, job->name);
+    }
+    if (code != SB__CODE__CODE_OK)
+        (void)reply_add(self, peer, request->id, code, text);
+    return code != SB__CODE__CODE_OK;
+}
+
+// The wish of a claim that already has its lease: the same lease (†), for a full ttl from now.
+static void grant_again(struct core *self, uint64_t peer, const Sb__Request *request, struct lease *lease)
+{
+    if (self->boot_ms > renewable_boot(self, lease) || lease->refused) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_LEASE_LOST,
+                        "this claim had a lease, which has ended");
+        return;
+    }
+    lease->end_boot = self->boot_ms + self->resources[lease->resource].config.lease_ttl_ms;
+    reply_granted(self, peer, request->id, lease);
+}
+
+// Puts a new wish at the end of the line, or at the place that its ticket of an earlier epoch gives it.
+static struct waiter *waiter_add(struct core *self, const struct session *session, const Sb__Acquire *acquire)
+{
+    uint64_t ticket = acquire->ticket;
+    if (ticket == 0 || ticket >= self->tickets.next)
+        ticket = number_next(self, &self->tickets);
+    if (self->waiter_count == self->config.waiters_max || ticket == 0)
+        return NULL;
+    const bool shared = acquire->mode == SB__MODE__MODE_SHARED;
+    struct job *job = shared ? job_find(self, acquire->job) : NULL;
+    struct waiter *waiter = &self->waiters[self->waiter_count++];
+    *waiter =
+        (struct waiter){.claim = acquire->claim,
+                        .ticket = ticket,
+                        .resource = (uint32_t)(resource_find(self, acquire->resource) - self->resources),
+                        .mode = acquire->mode,
+                        .job = shared ? job_index(self, job) : JOB_NONE,
+                        .run = shared ? acquire->run : 0,
+                        .attempt = acquire->attempt,
+                        .since_boot = shared ? job->current.due_boot : self->boot_ms,
+                        .asked_boot = self->boot_ms,
+                        .until_boot = acquire->wait_ms > 0 ? self->boot_ms + acquire->wait_ms : INT64_MAX};
+    text_copy(waiter->reason, sizeof waiter->reason, acquire->reason);
+    if (shared) {
+        job->current.instance = session->instance;
+        job->current.seen_boot = self->boot_ms;
+        text_copy(job->current.service, sizeof job->current.service, session->name);
+        run_stage(self, job, SB__STAGE__STAGE_QUEUED);
+    }
+    return waiter;
+}
+
+// An abandoned ask of the same claim gets its answer before the new one takes its place.
+static void take_ask(struct core *self, struct waiter *waiter, uint64_t peer, const struct session *session,
+                     const Sb__Request *request)
+{
+    const Sb__Acquire *acquire = request->acquire;
+    const int64_t quarter = self->resources[waiter->resource].config.lease_ttl_ms / 4;
+    if (waiter->pending)
+        waiter_answer_waiting(self, waiter);
+    waiter->pending = true;
+    waiter->peer = peer;
+    waiter->request = request->id;
+    waiter->session = session->number;
+    waiter->instance = session->instance;
+    waiter->settle_ms = acquire->settle_ms;
+    waiter->poll_ms = acquire->poll_ms < quarter ? acquire->poll_ms : quarter;
+    waiter->answer_boot = self->boot_ms + waiter->poll_ms;
+    text_copy(waiter->holder, sizeof waiter->holder, session->name);
+}
+
+void lease_acquire(struct core *self, uint64_t peer, const struct session *session,
+                   const Sb__Request *request)
+{
+    const Sb__Acquire *acquire = request->acquire;
+    struct lease *lease = lease_by_claim(self, acquire->claim);
+    if (acquire->claim != 0 && lease != NULL) {
+        grant_again(self, peer, request, lease);
+        return;
+    }
+    if (refuse_acquire(self, peer, session, request))
+        return;
+    struct waiter *waiter = waiter_by_claim(self, acquire->claim);
+    if (waiter == NULL)
+        waiter = waiter_add(self, session, acquire);
+    if (waiter == NULL) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_BUSY,
+                        "too many wait already; ask again later");
+        return;
+    }
+    take_ask(self, waiter, peer, session, request);
+    resource_advance(self, waiter->resource);
+    waiter = waiter_by_claim(self, acquire->claim);
+    if (waiter != NULL && waiter->pending && acquire->poll_ms == 0)
+        waiter_answer_waiting(self, waiter);
+}
+
+// ---------------------------------------------------------------- renew
+
+// Hung though renewing: too long for an exclusive lease, no progress for a sync while an exclusive one waits.
+static bool is_hung(const struct core *self, const struct lease *lease)
+{
+    const struct resource *resource = &self->resources[lease->resource];
+    if (lease->mode == SB__MODE__MODE_EXCLUSIVE)
+        return self->boot_ms - lease->granted_boot >= resource->config.max_exclusive_ms;
+    return lease->job != JOB_NONE && resource->phase == PAUSE_DRAINING &&
+           self->boot_ms - lease->moved_boot >= self->jobs[lease->job].config.stall_ms;
+}
+
+static void reply_renewed(struct core *self, uint64_t peer, const Sb__Request *request,
+                          const struct lease *lease)
+{
+    const struct resource *resource = &self->resources[lease->resource];
+    Sb__Renewed *renewed = arena_take(self, sizeof *renewed);
+    sb__renewed__init(renewed);
+    renewed->ttl_ms = (uint32_t)resource->config.lease_ttl_ms;
+    renewed->yield = lease_should_yield(self, lease);
+    renewed->pause = renewed->yield ? resource->pause : 0;
+    Sb__Reply *reply = reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    reply->body_case = SB__REPLY__BODY_RENEWED;
+    reply->renewed = renewed;
+}
+
+// A claim is dead if a greater token is claimed and either of the two is exclusive (†).
+static bool is_dead_claim(struct core *self, uint32_t resource, uint64_t token, Sb__Mode mode)
+{
+    for (size_t i = 0; i < self->lease_count;) {
+        const struct lease *other = &self->leases[i];
+        const bool exclude = mode == SB__MODE__MODE_EXCLUSIVE || other->mode == SB__MODE__MODE_EXCLUSIVE;
+        if (other->resource != resource || !exclude) {
+            i++;
+        } else if (other->token > token) {
+            return true;
+        } else { // the other way round: that one is dead, and goes
+            lease_end(self, i, SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED);
+            i = 0;
+        }
+    }
+    return false;
+}
+
+// Takes over a lease of an earlier epoch from its holder's renewal; NULL if it is not to be.
+static struct lease *take_over(struct core *self, const struct session *session, const Sb__Renew *renew)
+{
+    struct resource *resource = resource_find(self, renew->resource);
+    const bool shared = renew->mode == SB__MODE__MODE_SHARED;
+    const struct job *job = shared ? job_find(self, renew->job) : NULL;
+    if (resource == NULL || resource->recovering_until == 0 || renew->token == 0 ||
+        renew->token >= self->tokens_first || (!shared && renew->mode != SB__MODE__MODE_EXCLUSIVE) ||
+        (shared && job == NULL) || self->lease_count == self->lease_max)
+        return NULL;
+    const uint32_t index = (uint32_t)(resource - self->resources);
+    if (is_dead_claim(self, index, renew->token, renew->mode))
+        return NULL;
+    struct lease *lease = &self->leases[self->lease_count++];
+    *lease = (struct lease){.token = renew->token,
+                            .resource = index,
+                            .mode = renew->mode,
+                            .job = shared ? job_index(self, job) : JOB_NONE,
+                            .run = renew->run,
+                            .attempt = renew->attempt,
+                            .claim = renew->claim,
+                            .granted_boot = self->boot_ms,
+                            .moved_boot = self->boot_ms,
+                            .settle_ms = renew->settle_ms};
+    text_copy(lease->holder, sizeof lease->holder, session->name);
+    text_copy(lease->reason, sizeof lease->reason, renew->reason);
+    if (!shared) {
+        resource->phase = PAUSE_EXCLUSIVE;
+        resource->pause = ++self->pause_count_ever;
+        resource->pause_since = resource->drain_since = resource->streak_since = self->boot_ms;
+        resource->pause_since_ms = self->wall_ms;
+    }
+    return lease;
+}
+
+void lease_renew(struct core *self, uint64_t peer, const struct session *session, const Sb__Request *request)
+{
+    const Sb__Renew *renew = request->renew;
+    struct lease *lease = lease_find(self, renew->token);
+    if (lease == NULL)
+        lease = take_over(self, session, renew);
+    else if (self->boot_ms > renewable_boot(self, lease))
+        lease = NULL;
+    if (lease != NULL && !lease->refused && lease->end_boot != 0 && is_hung(self, lease))
+        lease->refused = true;
+    if (lease == NULL || lease->refused) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_LEASE_LOST,
+                        arena_print(self, "the lease %" PRIu64 " of %s has ended%s", renew->token,
+                                    renew->resource,
+                                    lease != NULL ? ": it was held for too long without progress" : ""));
+        return;
+    }
+    lease->end_boot = self->boot_ms + self->resources[lease->resource].config.lease_ttl_ms;
+    lease->instance = session->instance;
+    if (renew->done != lease->done)
+        lease->moved_boot = self->boot_ms;
+    lease->done = renew->done;
+    lease->total = renew->total;
+    if (lease->job != JOB_NONE && self->jobs[lease->job].current.number == lease->run) {
+        self->jobs[lease->job].current.done = renew->done;
+        self->jobs[lease->job].current.total = renew->total;
+    }
+    reply_renewed(self, peer, request, lease);
+}
+
+// ---------------------------------------------------------------- give back
+
+// What a given-back turn means for its run.
+static void run_follows_release(struct core *self, const struct lease *lease, bool yielded)
+{
+    if (lease->job == JOB_NONE)
+        return;
+    struct job *job = &self->jobs[lease->job];
+    if (job->current.number != lease->run || job->current.stage != SB__STAGE__STAGE_FETCHING)
+        return;
+    job->current.yields += yielded ? 1 : 0;
+    run_stage(self, job, yielded ? SB__STAGE__STAGE_YIELDED : SB__STAGE__STAGE_APPLYING);
+}
+
+static void give_back(struct core *self, struct lease *lease, bool yielded)
+{
+    run_follows_release(self, lease, yielded);
+    lease_end(self, (size_t)(lease - self->leases), SB__LEASE_CHANGE__LEASE_CHANGE_RELEASED);
+}
+
+void lease_release(struct core *self, uint64_t peer, const Sb__Request *request)
+{
+    struct lease *lease = lease_find(self, request->release->token);
+    (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL); // one that is not known was given back
+    if (lease != NULL)
+        give_back(self, lease, request->release->yielded);
+}
+
+void lease_withdraw(struct core *self, uint64_t peer, const Sb__Request *request)
+{
+    const uint64_t claim = request->withdraw->claim;
+    struct waiter *waiter = claim != 0 ? waiter_by_claim(self, claim) : NULL;
+    struct lease *lease = claim != 0 ? lease_by_claim(self, claim) : NULL;
+    (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    if (waiter != NULL) {
+        const uint32_t resource = waiter->resource;
+        waiter_remove(self, (size_t)(waiter - self->waiters));
+        resource_advance(self, resource);
+    } else if (lease != NULL) {
+        give_back(self, lease, false);
+    }
+}
+
+void leases_of_instance_end(struct core *self, uint64_t instance, const Sb__Hello *hello)
+{
+    for (size_t i = 0; i < self->lease_count; i++) {
+        struct lease *lease = &self->leases[i];
+        bool reserved = lease->instance != instance;
+        for (size_t k = 0; k < hello->n_leases && !reserved; k++)
+            reserved = hello->leases[k]->token == lease->token;
+        if (!reserved && lease->end_boot > self->boot_ms) {
+            lease->end_boot = self->boot_ms; // grant_delay and settle follow
+            lease->refused = true;
+        }
+    }
+}
+
+// ---------------------------------------------------------------- time
+
+bool leases_advance(struct core *self)
+{
+    for (size_t i = 0; i < self->lease_count;) {
+        const struct lease *lease = &self->leases[i];
+        if (!update_has_room(self))
+            return false;
+        if (self->boot_ms < lease_free_boot(self, lease)) {
+            i++;
+            continue;
+        }
+        const struct job *job = lease->job != JOB_NONE ? &self->jobs[lease->job] : NULL;
+        if (job != NULL && job->current.number == lease->run &&
+            job->current.stage == SB__STAGE__STAGE_FETCHING)
+            run_stage(self, &self->jobs[lease->job], SB__STAGE__STAGE_YIELDED); // it may ask for another turn
+        lease_end(self, i, SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED);
+        i = 0;
+    }
+    return true;
+}
+
+int64_t leases_deadline(const struct core *self)
+{
+    int64_t deadline = INT64_MAX;
+    for (size_t i = 0; i < self->lease_count; i++) {
+        const int64_t free = lease_free_boot(self, &self->leases[i]);
+        if (free < deadline)
+            deadline = free;
+    }
+    return deadline;
+}

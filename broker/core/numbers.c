@@ -1,0 +1,47 @@
+// Tokens, runs and tickets are given out from blocks whose end was stored before (I3, I12): none ever comes
+// twice, and giving one out costs no commit.
+#include "broker/core/state.h"
+
+uint64_t number_next(struct core *self, struct numbers *numbers)
+{
+    (void)self;
+    return numbers->next < numbers->end ? numbers->next++ : 0;
+}
+
+void meta_store(struct core *self, bool clean)
+{
+    Sb__StoredMeta *meta = arena_take(self, sizeof *meta);
+    sb__stored_meta__init(meta);
+    meta->epoch = self->epoch;
+    meta->tokens_end = self->tokens.reserved;
+    meta->runs_end = self->runs.reserved;
+    meta->tickets_end = self->tickets.reserved;
+    meta->clean = clean;
+    for (size_t i = 0; i < self->config.resource_count; i++) {
+        const struct core_resource_config *config = &self->resources[i].config;
+        const int64_t life = config->lease_ttl_ms + config->grant_delay_ms;
+        if (life > meta->ttl_max_ms)
+            meta->ttl_max_ms = life;
+    }
+    record_add(self, CORE_TABLE_META, "meta", 4, &meta->base);
+    self->numbers_update = self->update_number;
+}
+
+static bool is_low(const struct numbers *numbers)
+{
+    return numbers->reserved - numbers->next < NUMBER_LOW;
+}
+
+void numbers_keep(struct core *self)
+{
+    struct numbers *const all[] = {&self->tokens, &self->runs, &self->tickets};
+    if (self->durable >= self->numbers_update) {
+        for (size_t i = 0; i < 3; i++)
+            all[i]->end = all[i]->reserved;
+    }
+    if (self->stopping || !(is_low(all[0]) || is_low(all[1]) || is_low(all[2])))
+        return;
+    for (size_t i = 0; i < 3; i++)
+        all[i]->reserved += NUMBER_BLOCK;
+    meta_store(self, false);
+}

@@ -1,0 +1,245 @@
+// Who is there: sessions, the instances behind them, and who owns which name. A session's end, a reconnect or
+// an undeliverable reply never ends a lease (†).
+#include "broker/core/state.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct session *session_find(const struct core *self, uint64_t number)
+{
+    struct session *session = &self->sessions[number % self->config.sessions_max];
+    return number != 0 && session->number == number ? session : NULL;
+}
+
+struct session *session_of_instance(const struct core *self, uint64_t instance)
+{
+    for (size_t i = 0; i < self->config.sessions_max; i++) {
+        if (self->sessions[i].number != 0 && self->sessions[i].instance == instance)
+            return &self->sessions[i];
+    }
+    return NULL;
+}
+
+static bool serves(const struct session *session, const char *service)
+{
+    for (size_t i = 0; i < session->serve_count; i++) {
+        if (strcmp(session->serves[i], service) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct session *session_serving(const struct core *self, const char *service)
+{
+    const struct owner *owner = owner_find(self, service);
+    struct session *session = owner != NULL ? session_of_instance(self, owner->instance) : NULL;
+    return session != NULL && session->peer != 0 && serves(session, service) ? session : NULL;
+}
+
+bool session_has_job(const struct core *self, const struct session *session, const struct job *job)
+{
+    for (size_t i = 0; i < session->job_count; i++) {
+        if (&self->jobs[session->jobs[i]] == job)
+            return true;
+    }
+    return false;
+}
+
+struct owner *owner_find(const struct core *self, const char *name)
+{
+    for (size_t i = 0; i < self->owner_count; i++) {
+        if (strcmp(self->owners[i].name, name) == 0)
+            return &self->owners[i];
+    }
+    return NULL;
+}
+
+// Whether the name may be bound to the instance: it is free, its own, or its owner is not there any more.
+static bool may_own(const struct core *self, const char *name, uint64_t instance)
+{
+    const struct owner *owner = owner_find(self, name);
+    if (owner == NULL)
+        return self->owner_count < self->owner_max;
+    return owner->instance == instance || session_of_instance(self, owner->instance) == NULL;
+}
+
+static void own(struct core *self, const char *name, uint64_t instance, const char *holder)
+{
+    struct owner *owner = owner_find(self, name);
+    if (owner != NULL && owner->instance == instance)
+        return;
+    if (owner == NULL)
+        owner = &self->owners[self->owner_count++];
+    text_copy(owner->name, sizeof owner->name, name);
+    text_copy(owner->holder, sizeof owner->holder, holder);
+    owner->instance = instance;
+    Sb__StoredOwner *stored = arena_take(self, sizeof *stored);
+    sb__stored_owner__init(stored);
+    stored->name = arena_text(self, owner->name);
+    stored->instance = instance;
+    stored->holder = arena_text(self, owner->holder);
+    record_add(self, CORE_TABLE_OWNER, owner->name, strlen(owner->name), &stored->base);
+}
+
+// The first reason why this Hello is refused, with its code; NULL if there is none.
+static const char *refuse_hello(struct core *self, const Sb__Hello *hello, Sb__Code *ret_code)
+{
+    const struct session *earlier = session_of_instance(self, hello->instance);
+    *ret_code = SB__CODE__CODE_INVALID;
+    if (hello->instance == 0 || hello->process == 0 || hello->host == 0 || hello->name[0] == '\0')
+        return "a Hello says name, instance, process and host, none of them empty or 0";
+    if (hello->n_jobs > SESSION_JOBS_MAX || hello->n_serves > SESSION_SERVES_MAX)
+        return arena_print(self, "a session runs at most %d jobs and answers at most %d calls",
+                           SESSION_JOBS_MAX, SESSION_SERVES_MAX);
+    for (size_t i = 0; i < hello->n_serves; i++) {
+        if (hello->serves[i][0] == '\0')
+            return "the name of a call is empty";
+    }
+    *ret_code = SB__CODE__CODE_NOT_FOUND;
+    for (size_t i = 0; i < hello->n_jobs; i++) {
+        if (job_find(self, hello->jobs[i]) == NULL)
+            return arena_print(self, "no job is called \"%s\"", hello->jobs[i]);
+    }
+    *ret_code = SB__CODE__CODE_CONFLICT;
+    if (earlier != NULL && earlier->host != hello->host)
+        return arena_print(self,
+                           "instance %016" PRIx64 " lives on another host: was its data directory copied?",
+                           hello->instance);
+    for (size_t i = 0; i < hello->n_jobs + hello->n_serves; i++) {
+        const char *name = i < hello->n_jobs ? hello->jobs[i] : hello->serves[i - hello->n_jobs];
+        if (!may_own(self, name, hello->instance) && owner_find(self, name) != NULL)
+            return arena_print(self, "%s is answered for by %s, which is there: one store for each entity",
+                               name, owner_find(self, name)->holder);
+    }
+    return NULL;
+}
+
+// A free place for a new session, and with it its number; NULL if the table is full.
+static struct session *session_add(struct core *self)
+{
+    for (uint32_t tries = 0; tries < self->config.sessions_max; tries++) {
+        const uint64_t number = (self->epoch << 20) | (++self->session_count_ever & 0xfffff);
+        struct session *session = &self->sessions[number % self->config.sessions_max];
+        if (session->number != 0 || (number & 0xfffff) == 0)
+            continue;
+        *session = (struct session){.number = number};
+        return session;
+    }
+    return NULL;
+}
+
+static bool lists_run(const Sb__Hello *hello, uint64_t run)
+{
+    for (size_t i = 0; i < hello->n_runs; i++) {
+        if (hello->runs[i]->run == run)
+            return true;
+    }
+    return false;
+}
+
+// Runs that this instance took and does not know any more are lost.
+static void lose_unlisted_runs(struct core *self, const Sb__Hello *hello)
+{
+    for (size_t i = 0; i < self->config.job_count; i++) {
+        struct job *job = &self->jobs[i];
+        const struct run *run = &job->current;
+        if (run->number != 0 && run->instance == hello->instance && run->retry_boot == 0 &&
+            !lists_run(hello, run->number))
+            run_attempt_failed(self, job, SB__STAGE__STAGE_LOST, NULL,
+                               "its service does not know it any more");
+    }
+}
+
+static void fill_session(struct core *self, struct session *session, uint64_t peer, const Sb__Hello *hello)
+{
+    session->peer = peer;
+    session->instance = hello->instance;
+    session->process = hello->process;
+    session->host = hello->host;
+    session->seen_boot = self->boot_ms;
+    session->seen_ms = self->wall_ms;
+    text_copy(session->name, sizeof session->name, hello->name);
+    text_copy(session->version, sizeof session->version, hello->version);
+    for (size_t i = 0; i < hello->n_jobs; i++) {
+        session->jobs[session->job_count++] = job_index(self, job_find(self, hello->jobs[i]));
+        own(self, hello->jobs[i], hello->instance, hello->name);
+    }
+    for (size_t i = 0; i < hello->n_serves; i++) {
+        text_copy(session->serves[session->serve_count++], NAME_MAX_SIZE + 1, hello->serves[i]);
+        own(self, hello->serves[i], hello->instance, hello->name);
+    }
+}
+
+void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
+{
+    const Sb__Hello *hello = request->hello;
+    Sb__Code code = SB__CODE__CODE_OK;
+    const char *why = refuse_hello(self, hello, &code);
+    if (why != NULL) {
+        (void)reply_add(self, peer, request->id, code, why);
+        return;
+    }
+    struct session *earlier = session_of_instance(self, hello->instance);
+    const bool other_process = earlier != NULL && earlier->process != hello->process;
+    if (earlier != NULL)
+        earlier->number = 0; // the new one takes its place
+    struct session *session = session_add(self);
+    if (session == NULL) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_BUSY, "too many sessions; ask again later");
+        return;
+    }
+    fill_session(self, session, peer, hello);
+    if (other_process)
+        leases_of_instance_end(self, hello->instance, hello);
+    lose_unlisted_runs(self, hello);
+    Sb__Welcome *welcome = arena_take(self, sizeof *welcome);
+    sb__welcome__init(welcome);
+    welcome->session = session->number;
+    welcome->beat_ms = (uint32_t)self->config.beat_ms;
+    welcome->session_ttl_ms = (uint32_t)self->config.session_ttl_ms;
+    welcome->state = view_welcome(self, session);
+    Sb__Reply *reply = reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    reply->body_case = SB__REPLY__BODY_WELCOME;
+    reply->welcome = welcome;
+}
+
+// The runs of a session that ends were last seen alive now.
+static void session_end(struct core *self, struct session *session)
+{
+    for (size_t i = 0; i < self->config.job_count; i++) {
+        if (self->jobs[i].current.instance == session->instance)
+            self->jobs[i].current.seen_boot = session->seen_boot;
+    }
+    session->number = 0;
+}
+
+void session_bye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
+{
+    (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    session_end(self, session);
+}
+
+void sessions_expire(struct core *self)
+{
+    for (size_t i = 0; i < self->config.sessions_max; i++) {
+        struct session *session = &self->sessions[i];
+        if (session->number != 0 && self->boot_ms - session->seen_boot >= self->config.session_ttl_ms)
+            session_end(self, session);
+    }
+}
+
+void sessions_lose_peer(struct core *self, uint64_t peer)
+{
+    for (size_t i = 0; i < self->config.sessions_max; i++) {
+        if (self->sessions[i].peer == peer)
+            self->sessions[i].peer = 0;
+    }
+    // Its asks cannot be answered; the places in the line are kept as long as for any silence.
+    for (size_t i = 0; i < self->waiter_count; i++) {
+        struct waiter *waiter = &self->waiters[i];
+        if (waiter->pending && waiter->peer == peer) {
+            waiter->pending = false;
+            waiter->drop_boot = self->boot_ms + WAITER_SILENCE_MS;
+        }
+    }
+}

@@ -1,0 +1,326 @@
+// The state as messages: for replies, publications, beats and records. They live in the step's arena.
+#include "broker/core/state.h"
+
+#include <string.h>
+
+// ---------------------------------------------------------------- runs and leases
+
+Sb__RunState *view_run(struct core *self, const struct job *job, const struct run *run)
+{
+    Sb__RunState *state = arena_take(self, sizeof *state);
+    sb__run_state__init(state);
+    state->run = run->number;
+    state->job = (char *)job->name;
+    state->slot_ms = run->slot_ms;
+    state->cause = run->cause;
+    state->stage = run->stage;
+    state->service = arena_text(self, run->service);
+    state->done = run->done;
+    state->total = run->total;
+    state->yields = run->yields;
+    state->attempt = run->attempt;
+    state->due_ms = run->due_ms;
+    state->ended_ms = run->ended_ms;
+    state->queued_ms = run->queued_ms;
+    state->detail = arena_text(self, run->detail);
+    if (run == &job->last && job->has_result) {
+        state->result = arena_take(self, sizeof *state->result);
+        *state->result = job->last_result;
+        state->result->error = arena_text(self, job->last_error);
+    } else if (run->why[0] != '\0') {
+        state->result = arena_take(self, sizeof *state->result);
+        sb__result__init(state->result);
+        state->result->error = arena_text(self, run->why);
+    }
+    return state;
+}
+
+static int64_t lease_eta(const struct core *self, const struct lease *lease)
+{
+    const int64_t held = self->boot_ms - lease->granted_boot;
+    if (lease_should_yield(self, lease))
+        return 0;
+    if (lease->done > 0 && lease->total >= lease->done)
+        return (int64_t)((double)held * (double)(lease->total - lease->done) / (double)lease->done);
+    const struct resource *resource = &self->resources[lease->resource];
+    const struct job *job = lease->job != JOB_NONE ? &self->jobs[lease->job] : NULL;
+    const uint64_t count = job != NULL ? job->held_count : resource->exclusive_count;
+    const uint64_t sum = job != NULL ? job->held_ms : resource->exclusive_held_ms;
+    if (count == 0)
+        return -1;
+    const int64_t left = (int64_t)(sum / count) - held;
+    return left > 0 ? left : 0;
+}
+
+void view_blockers(struct core *self, uint32_t resource, const struct lease *except, Sb__Blocker ***ret,
+                   size_t *ret_count)
+{
+    Sb__Blocker **blockers = arena_take(self, BLOCKERS_TOLD * sizeof *blockers);
+    size_t count = 0;
+    for (size_t i = 0; i < self->lease_count && count < BLOCKERS_TOLD; i++) {
+        const struct lease *lease = &self->leases[i];
+        if (lease->resource != resource || lease == except)
+            continue;
+        Sb__Blocker *blocker = arena_take(self, sizeof *blocker);
+        sb__blocker__init(blocker);
+        blocker->job = lease->job != JOB_NONE ? self->jobs[lease->job].name : (char *)protobuf_c_empty_string;
+        blocker->holder = arena_text(self, lease->holder);
+        blocker->run = lease->run;
+        blocker->held_ms = self->boot_ms - lease->granted_boot;
+        blocker->done = lease->done;
+        blocker->total = lease->total;
+        blocker->eta_ms = lease_eta(self, lease);
+        blockers[count++] = blocker;
+    }
+    *ret = blockers;
+    *ret_count = count;
+}
+
+// The longest of those that hold it now, and the mean of those that go before; -1 if that is not known.
+int64_t view_eta(const struct core *self, const struct waiter *waiter)
+{
+    const struct resource *resource = &self->resources[waiter->resource];
+    int64_t eta = 0;
+    for (size_t i = 0; i < self->lease_count; i++) {
+        if (self->leases[i].resource != waiter->resource)
+            continue;
+        const int64_t left = lease_eta(self, &self->leases[i]);
+        if (left < 0)
+            return -1;
+        if (left > eta)
+            eta = left;
+    }
+    for (size_t i = 0; i < self->waiter_count; i++) {
+        const struct waiter *other = &self->waiters[i];
+        if (other == waiter || other->resource != waiter->resource ||
+            queue_position(self, other) >= queue_position(self, waiter))
+            continue;
+        const struct job *job = other->job != JOB_NONE ? &self->jobs[other->job] : NULL;
+        const uint64_t count = job != NULL ? job->held_count : resource->exclusive_count;
+        if (count == 0)
+            return -1;
+        eta += (int64_t)((job != NULL ? job->held_ms : resource->exclusive_held_ms) / count);
+    }
+    return eta;
+}
+
+// ---------------------------------------------------------------- resources
+
+bool resource_is_open(const struct core *self, const struct resource *resource)
+{
+    (void)self;
+    return resource->phase == PAUSE_NONE && resource->recovering_until == 0;
+}
+
+static Sb__Phase phase_of(const struct resource *resource)
+{
+    if (resource->recovering_until != 0)
+        return SB__PHASE__PHASE_RECOVERING;
+    switch (resource->phase) {
+    case PAUSE_DRAINING: return SB__PHASE__PHASE_DRAINING;
+    case PAUSE_EXCLUSIVE: return SB__PHASE__PHASE_EXCLUSIVE;
+    default: return SB__PHASE__PHASE_OPEN;
+    }
+}
+
+Sb__ResourceState *view_resource(struct core *self, const struct resource *resource)
+{
+    const uint32_t index = (uint32_t)(resource - self->resources);
+    Sb__ResourceState *state = arena_take(self, sizeof *state);
+    sb__resource_state__init(state);
+    state->resource = (char *)resource->name;
+    state->phase = phase_of(resource);
+    state->pause = resource->phase != PAUSE_NONE ? resource->pause : 0;
+    state->since_ms = resource->phase != PAUSE_NONE ? resource->pause_since_ms : 0;
+    state->shared = (uint32_t)leases_of(self, index, SB__MODE__MODE_SHARED);
+    state->waiting_exclusive = (uint32_t)queue_count(self, index, SB__MODE__MODE_EXCLUSIVE);
+    state->waiting_shared = (uint32_t)queue_count(self, index, SB__MODE__MODE_SHARED);
+    for (size_t i = 0; i < self->lease_count; i++) {
+        const struct lease *lease = &self->leases[i];
+        if (lease->resource != index || lease->mode != SB__MODE__MODE_EXCLUSIVE)
+            continue;
+        state->token = lease->token;
+        state->holder = arena_text(self, lease->holder);
+        state->reason = arena_text(self, lease->reason);
+        state->deadline_ms = self->wall_ms + (lease->end_boot - self->boot_ms);
+    }
+    if (resource->phase == PAUSE_DRAINING)
+        view_blockers(self, index, NULL, &state->blockers, &state->n_blockers);
+    return state;
+}
+
+// ---------------------------------------------------------------- jobs and services
+
+static Sb__Quantiles *view_quantiles(struct core *self, const struct histogram *histogram)
+{
+    Sb__Quantiles *quantiles = arena_take(self, sizeof *quantiles);
+    sb__quantiles__init(quantiles);
+    quantiles->count = histogram->count;
+    quantiles->avg_ms = histogram_average(histogram);
+    quantiles->p50_ms = histogram_quantile(histogram, 500);
+    quantiles->p95_ms = histogram_quantile(histogram, 950);
+    quantiles->p99_ms = histogram_quantile(histogram, 990);
+    quantiles->max_ms = histogram->max;
+    return quantiles;
+}
+
+static Sb__JobState *view_job(struct core *self, const struct job *job)
+{
+    Sb__JobState *state = arena_take(self, sizeof *state);
+    sb__job_state__init(state);
+    state->job = (char *)job->name;
+    state->resource = self->resources[job->config.resource].name;
+    state->every_ms = (uint64_t)job->config.every_ms;
+    state->offset_ms = (uint64_t)job->config.offset_ms;
+    state->priority = job->config.priority;
+    state->next_ms = job->next_slot_ms;
+    if (run_is_open(job))
+        state->current = view_run(self, job, &job->current);
+    if (job->last.number != 0)
+        state->last = view_run(self, job, &job->last);
+    state->last_success_ms = job->last_success_ms;
+    state->fresh_within_ms = (uint64_t)job->config.fresh_within_ms;
+    state->runs = job->runs;
+    state->failures = job->failures;
+    state->failing_in_a_row = job->failing_in_a_row;
+    state->overlaps = job->overlaps;
+    state->skipped = job->skipped;
+    state->coalesced = job->coalesced;
+    state->missed = job->missed;
+    state->duration = view_quantiles(self, &job->duration);
+    state->queued = view_quantiles(self, &job->queued);
+    state->blocked_others = view_quantiles(self, &job->blocked_others);
+    state->unchanged_share = job->seen > 0 ? (double)job->unchanged / (double)job->seen : 0;
+    return state;
+}
+
+static Sb__ServiceState *view_service(struct core *self, const struct session *session)
+{
+    Sb__ServiceState *state = arena_take(self, sizeof *state);
+    sb__service_state__init(state);
+    state->name = arena_text(self, session->name);
+    state->instance = session->instance;
+    state->seen_ms = session->seen_ms;
+    state->version = arena_text(self, session->version);
+    state->jobs = arena_take(self, (session->job_count + 1) * sizeof(char *));
+    for (size_t i = 0; i < session->job_count; i++)
+        state->jobs[state->n_jobs++] = self->jobs[session->jobs[i]].name;
+    state->serves = arena_take(self, (session->serve_count + 1) * sizeof(char *));
+    for (size_t i = 0; i < session->serve_count; i++)
+        state->serves[state->n_serves++] = arena_text(self, session->serves[i]);
+    return state;
+}
+
+// ---------------------------------------------------------------- seqs
+
+struct seqs {
+    Sb__State__SeqsEntry **entries; // room for every topic
+    size_t count;
+};
+
+static void add_seq(struct core *self, struct seqs *seqs, const struct topic *topic, const char *kind,
+                    const char *name)
+{
+    if (topic->seq == 0)
+        return;
+    Sb__State__SeqsEntry *entry = arena_take(self, sizeof *entry);
+    sb__state__seqs_entry__init(entry);
+    entry->key = arena_print(self, "%s.%s", kind, name);
+    entry->value = topic->seq;
+    seqs->entries[seqs->count++] = entry;
+}
+
+static void add_job_seqs(struct core *self, struct seqs *seqs, const struct job *job)
+{
+    add_seq(self, seqs, &job->tick, "tick", job->name);
+    add_seq(self, seqs, &job->run, "run", job->name);
+    add_seq(self, seqs, &job->change, "change", job->name);
+}
+
+// ---------------------------------------------------------------- State
+
+static Sb__State *view_state(struct core *self)
+{
+    Sb__State *state = arena_take(self, sizeof *state);
+    sb__state__init(state);
+    state->time_ms = self->wall_ms;
+    state->started_ms = self->started_ms;
+    state->version = self->version;
+    state->profile = self->profile;
+    state->resources = arena_take(self, self->config.resource_count * sizeof(void *));
+    for (size_t i = 0; i < self->config.resource_count; i++)
+        state->resources[state->n_resources++] = view_resource(self, &self->resources[i]);
+    return state;
+}
+
+// Adds the last seqs of the resources, and of the jobs that the state shows.
+static void add_seqs(struct core *self, Sb__State *state)
+{
+    const size_t max = 3 * self->config.resource_count + 3 * state->n_jobs;
+    struct seqs seqs = {.entries = arena_take(self, max * sizeof(void *))};
+    for (size_t i = 0; i < self->config.resource_count; i++) {
+        const struct resource *resource = &self->resources[i];
+        add_seq(self, &seqs, &resource->pause_topic, "pause", resource->name);
+        add_seq(self, &seqs, &resource->resume_topic, "resume", resource->name);
+        add_seq(self, &seqs, &resource->lease_topic, "lease", resource->name);
+    }
+    for (size_t i = 0; i < state->n_jobs; i++)
+        add_job_seqs(self, &seqs, job_find(self, state->jobs[i]->job));
+    state->seqs = seqs.entries;
+    state->n_seqs = seqs.count;
+}
+
+Sb__State *view_welcome(struct core *self, const struct session *session)
+{
+    Sb__State *state = view_state(self);
+    state->jobs = arena_take(self, (session->job_count + 1) * sizeof(void *));
+    for (size_t i = 0; i < session->job_count; i++)
+        state->jobs[state->n_jobs++] = view_job(self, &self->jobs[session->jobs[i]]);
+    add_seqs(self, state);
+    return state;
+}
+
+// All jobs, in the order of the config, after the one named; or one.
+static void add_jobs(struct core *self, Sb__State *state, const Sb__Snapshot *snapshot)
+{
+    const size_t limit =
+        snapshot->limit > 0 && snapshot->limit < SNAPSHOT_JOBS ? snapshot->limit : SNAPSHOT_JOBS;
+    const struct job *after = snapshot->after[0] != '\0' ? job_find(self, snapshot->after) : NULL;
+    state->jobs = arena_take(self, limit * sizeof(void *));
+    for (size_t i = after != NULL ? job_index(self, after) + 1U : 0; i < self->config.job_count; i++) {
+        if (snapshot->job[0] != '\0' && strcmp(snapshot->job, self->jobs[i].name) != 0)
+            continue;
+        if (state->n_jobs == limit) {
+            state->more = true;
+            return;
+        }
+        state->jobs[state->n_jobs++] = view_job(self, &self->jobs[i]);
+    }
+}
+
+static void add_services(struct core *self, Sb__State *state)
+{
+    state->services = arena_take(self, SNAPSHOT_SERVICES * sizeof(void *));
+    for (size_t i = 0; i < self->config.sessions_max && state->n_services < SNAPSHOT_SERVICES; i++) {
+        if (self->sessions[i].number != 0)
+            state->services[state->n_services++] = view_service(self, &self->sessions[i]);
+    }
+}
+
+void view_snapshot(struct core *self, uint64_t peer, const Sb__Request *request)
+{
+    const Sb__Snapshot *snapshot = request->snapshot;
+    if (snapshot->job[0] != '\0' && job_find(self, snapshot->job) == NULL) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_NOT_FOUND,
+                        arena_print(self, "no job is called \"%s\"", snapshot->job));
+        return;
+    }
+    Sb__State *state = view_state(self);
+    add_jobs(self, state, snapshot);
+    if (snapshot->job[0] == '\0')
+        add_services(self, state);
+    add_seqs(self, state);
+    Sb__Reply *reply = reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    reply->body_case = SB__REPLY__BODY_STATE;
+    reply->state = state;
+}
