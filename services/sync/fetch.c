@@ -328,7 +328,8 @@ static enum err ask_for_rest(struct fetch *self, struct fault *fault)
     }
     self->asked_from = 0;
     curl_easy_setopt(self->easy, CURLOPT_RANGE, NULL);
-    if (self->size > 0 && self->etag[0] != '\0') {
+    bool part = self->size > 0 && (self->total == 0 || self->size < self->total);
+    if (part && self->etag[0] != '\0') {
         char line[ETAG_MAX + 16];
         char range[32];
         snprintf(line, sizeof line, "If-Range: %s", self->etag);
@@ -481,6 +482,11 @@ enum err fetch_time(struct fetch *self, int64_t now_ms, struct fault *fault)
     fetch_cut(self);
     fetch_forget(self);
     return fail(self, ERR_TIMED_OUT, fault, text);
+}
+
+const char *fetch_spool(const struct fetch *self)
+{
+    return self->spool;
 }
 
 uint64_t fetch_done(const struct fetch *self)

@@ -51,6 +51,9 @@ enum err fetch_time(struct fetch *self, int64_t now_ms, struct fault *fault);
 // BOOTTIME ms by which fetch_time must be called; INT64_MAX while no transfer is under way.
 int64_t fetch_deadline(const struct fetch *self);
 
+// Path of the spool.
+const char *fetch_spool(const struct fetch *self);
+
 // Bytes in the spool, and how many the export has (0: not known).
 uint64_t fetch_done(const struct fetch *self);
 uint64_t fetch_total(const struct fetch *self);

@@ -1,0 +1,26 @@
+#include "services/sync/calls.h"
+
+#include "services/sync/feed.h"
+#include "services/sync/record.h"
+
+static enum syncbus_code code_of(enum err err)
+{
+    switch (err) {
+    case ERR_OK: return SYNCBUS_OK;
+    case ERR_NOT_FOUND: return SYNCBUS_NOT_FOUND;
+    case ERR_INVALID: return SYNCBUS_INVALID;
+    default: return SYNCBUS_INTERNAL;
+    }
+}
+
+void sync_answer(syncbus_client_t *client, struct delta *store, const struct syncbus_notice *call)
+{
+    struct fault fault = {.err = ERR_OK};
+    struct buffer body;
+    buffer_init(&body, 2 * (size_t)RECORD_SIZE_MAX);
+    enum err err = feed_call(store, call->method, call->body, call->body_size, &body, &fault);
+    // An answer that the broker does not take either is the caller's time-out.
+    (void)syncbus_answer(client, call->call, code_of(err), fault.text, body.data,
+                         err == ERR_OK ? body.size : 0);
+    buffer_free(&body);
+}

@@ -1,0 +1,85 @@
+// syncbus-sync JOB: copies one entity out of the ERP, run after run, or --once without a broker.
+#include "proto/io/log.h"
+#include "proto/io/program.h"
+#include "services/sync/once.h"
+#include "services/sync/sync.h"
+
+#include <stdio.h>
+
+enum { OPTION_ONCE = 256, OPTION_SOURCE };
+
+static const struct option options[] = {{"once", no_argument, NULL, OPTION_ONCE},
+                                        {"source", required_argument, NULL, OPTION_SOURCE},
+                                        {NULL, 0, NULL, 0}};
+
+static const struct program program = {
+    .name = "syncbus-sync",
+    .usage = "syncbus-sync JOB [--once [--source FILE|URL]]\n"
+             "Syncs one job: fetches its export when it is due, stores the difference and publishes it.\n"
+             "  --once                 one sync without a broker; prints its result as one JSON line\n"
+             "  --source FILE|URL      with --once: fetch this in place of the configured export\n",
+    .options = options,
+    .needs_config = true,
+};
+
+// What the command line said.
+struct arguments {
+    const char *job;    // name
+    bool once;          // --once
+    const char *source; // --source, or NULL
+};
+
+static bool take(void *arg, int option, const char *value)
+{
+    struct arguments *arguments = arg;
+    switch (option) {
+    case OPTION_ONCE: arguments->once = true; return true;
+    case OPTION_SOURCE: arguments->source = value; return true;
+    default:
+        if (arguments->job != NULL) {
+            fprintf(stderr, "syncbus-sync: one job only, not %s and %s\n", arguments->job, value);
+            return false;
+        }
+        arguments->job = value;
+        return true;
+    }
+}
+
+static int run(const struct config *config, const struct arguments *arguments)
+{
+    struct fault fault = {.err = ERR_OK};
+    if (arguments->job == NULL) {
+        fprintf(stderr, "syncbus-sync: which job? See --help.\n");
+        return EXIT_CODE_USAGE;
+    }
+    if (arguments->source != NULL && !arguments->once) {
+        fprintf(stderr, "syncbus-sync: --source goes with --once\n");
+        return EXIT_CODE_USAGE;
+    }
+    const struct config_job *job = config_job(config, arguments->job, &fault);
+    if (job == NULL) {
+        fprintf(stderr, "syncbus-sync: %s\n", fault.text);
+        return EXIT_CODE_USAGE;
+    }
+    char name[80];
+    snprintf(name, sizeof name, "sync-%s", job->name);
+    log_open(name);
+    if (arguments->once)
+        return sync_once(job, arguments->source);
+    if (sync_serve(config, job, &fault) != ERR_OK) {
+        log_write(LOG_LEVEL_ERROR, "ended", "job=%s error=%s", job->name, fault.text);
+        return EXIT_CODE_FAILED;
+    }
+    return EXIT_CODE_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {.job = NULL};
+    struct config *config = NULL;
+    int code = program_start(&program, argc, argv, take, &arguments, &config);
+    if (code < 0)
+        code = run(config, &arguments);
+    config_destroy(&config);
+    return code;
+}

@@ -1,0 +1,128 @@
+#include "services/sync/once.h"
+
+#include "proto/io/clock.h"
+#include "proto/io/directory.h"
+#include "proto/io/program.h"
+#include "proto/json.h"
+#include "services/sync/delta.h"
+#include "services/sync/fetch.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLL_MS = 1000, LINE_MAX_BYTES = 64 * 1024 };
+
+// A path as a URL; the caller frees it with curl_free. NULL: out of memory, or no such path can be written
+// so.
+static char *url_of_path(const char *path)
+{
+    char *url = NULL;
+    char *whole = realpath(path, NULL);
+    CURLU *parts = curl_url();
+    bool ok = parts != NULL && curl_url_set(parts, CURLUPART_SCHEME, "file", 0) == CURLUE_OK &&
+              curl_url_set(parts, CURLUPART_PATH, whole ? whole : path, CURLU_URLENCODE) == CURLUE_OK &&
+              curl_url_get(parts, CURLUPART_URL, &url, 0) == CURLUE_OK;
+    curl_url_cleanup(parts);
+    free(whole);
+    return ok ? url : NULL;
+}
+
+// Drives the one transfer to its end.
+static enum err transfer(struct fetch *fetch, CURLM *multi, struct fault *fault)
+{
+    enum err err = fetch_start(fetch, clock_boot_ms(), fault);
+    while (err == ERR_OK) {
+        int running = 0;
+        int left = 0;
+        if (curl_multi_perform(multi, &running) != CURLM_OK)
+            return fault_set(fault, ERR_IO, "the transfer cannot go on");
+        CURLMsg *message = curl_multi_info_read(multi, &left);
+        if (message != NULL && message->msg == CURLMSG_DONE) {
+            CURLcode result = message->data.result;
+            curl_multi_remove_handle(multi, message->easy_handle);
+            return fetch_ended(fetch, result, fault);
+        }
+        int64_t now_ms = clock_boot_ms();
+        int64_t wait_ms = fetch_deadline(fetch) - now_ms;
+        wait_ms = wait_ms < 0 ? 0 : wait_ms < POLL_MS ? wait_ms : POLL_MS;
+        if (curl_multi_poll(multi, NULL, 0, (int)wait_ms, NULL) != CURLM_OK)
+            return fault_set(fault, ERR_IO, "the transfer cannot go on");
+        err = fetch_time(fetch, clock_boot_ms(), fault);
+    }
+    return err;
+}
+
+static enum err fetch_and_apply(const struct config_job *job, const char *url, CURLM *multi, Sb__Result *ret,
+                                struct fault *fault)
+{
+    struct delta *store = NULL;
+    struct fetch *fetch = NULL;
+    const atomic_bool never = false;
+    struct delta_run run = {.started_ms = clock_wall_ms()};
+    char spool[4096];
+    int64_t start_ms = clock_boot_ms();
+    snprintf(spool, sizeof spool, "%s/spool", job->data);
+    enum err err = delta_open(job, &store, fault);
+    if (err == ERR_OK)
+        err = fetch_new(&job->source, url, spool, multi, &fetch, fault);
+    if (err == ERR_OK)
+        err = transfer(fetch, multi, fault);
+    if (err == ERR_OK) {
+        run.fetch_ms = (uint64_t)(clock_boot_ms() - start_ms);
+        run.bytes = fetch_done(fetch);
+        err = delta_apply(store, spool, &run, &never, ret, fault);
+    }
+    fetch_destroy(&fetch);
+    delta_close(&store);
+    return err;
+}
+
+// {"entity":"prices", and then the result's own fields}: one line.
+static enum err print_result(const struct config_job *job, const Sb__Result *result)
+{
+    struct buffer line;
+    struct buffer fields;
+    buffer_init(&line, LINE_MAX_BYTES);
+    buffer_init(&fields, LINE_MAX_BYTES);
+    enum err err = buffer_print(&line, "{\"entity\":");
+    err = err ? err : json_string(job->name, strlen(job->name), &line);
+    err = err ? err : buffer_add_byte(&line, ',');
+    err = err ? err : json_message(&result->base, &fields);
+    err = err ? err : buffer_add(&line, fields.data + 1, fields.size - 1);
+    err = err ? err : buffer_add_byte(&line, '\n');
+    if (err == ERR_OK && (fwrite(line.data, 1, line.size, stdout) != line.size || fflush(stdout) != 0))
+        err = ERR_IO;
+    buffer_free(&fields);
+    buffer_free(&line);
+    return err;
+}
+
+int sync_once(const struct config_job *job, const char *source)
+{
+    struct fault fault = {.err = ERR_OK};
+    struct directory directory;
+    Sb__Result result = SB__RESULT__INIT;
+    bool is_path = source != NULL && strstr(source, "://") == NULL;
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (directory_lock(job->data, &directory, &fault) != ERR_OK) {
+        fprintf(stderr, "syncbus-sync: %s\n", fault.text);
+        return fault.err == ERR_BUSY ? EXIT_CODE_REFUSED : EXIT_CODE_FAILED;
+    }
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    CURLM *multi = curl_multi_init();
+    char *url = is_path ? url_of_path(source) : NULL;
+    enum err err = multi == NULL || (is_path && url == NULL)
+                       ? fault_set(&fault, ERR_NO_MEMORY, "out of memory")
+                       : fetch_and_apply(job, is_path ? url : source, multi, &result, &fault);
+    result.ok = err == ERR_OK && result.ok;
+    if (!result.ok)
+        result.error = fault.text;
+    bool printed = print_result(job, &result) == ERR_OK;
+    curl_free(url);
+    curl_multi_cleanup(multi);
+    curl_global_cleanup();
+    directory_unlock(&directory);
+    return result.ok && printed ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+}

@@ -1,0 +1,11 @@
+// The service of one job: does what the machine decides, with the bus, the ERP and the store.
+#ifndef SYNCBUS_SERVICES_SYNC_SYNC_H
+#define SYNCBUS_SERVICES_SYNC_SYNC_H
+
+#include "proto/io/config.h"
+
+// Serves the job until a signal ends it. ERR_OK after a clean end; else why it could not go on.
+SB_MUST_CHECK
+enum err sync_serve(const struct config *config, const struct config_job *job, struct fault *fault);
+
+#endif
