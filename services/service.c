@@ -1,0 +1,194 @@
+#include "services/service.h"
+
+#include "proto/io/clock.h"
+#include "proto/io/directory.h"
+#include "proto/io/log.h"
+#include "proto/wire.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { FDS_MAX = 8, SLEEP_MAX_MS = 60000 };
+
+struct service {
+    struct directory directory; // locked
+    syncbus_client_t *client;   // owned
+    CURLM *transfers;           // owned
+    int signals;                // signalfd
+    unsigned signal_count;      // that asked for the end
+};
+
+static enum err open_signals(struct service *self, struct fault *fault)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)signal(SIGPIPE, SIG_IGN); // curl raises it at times in spite of its option
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
+        self->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return self->signals >= 0 ? ERR_OK
+                              : fault_set(fault, ERR_IO, "signals cannot be read: %s", strerror(errno));
+}
+
+enum err service_new(const struct service_options *options, struct service **ret, struct fault *fault)
+{
+    struct service *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return fault_set(fault, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
+    self->directory.lock = self->signals = -1;
+    enum err err = directory_lock(options->data, &self->directory, fault);
+    if (err == ERR_OK)
+        err = open_signals(self, fault);
+    if (err == ERR_OK && curl_global_init(CURL_GLOBAL_DEFAULT) == 0)
+        self->transfers = curl_multi_init();
+    const struct syncbus_options joining = {.requests = options->config->broker.requests,
+                                            .events = options->config->broker.events,
+                                            .name = options->name,
+                                            .version = SYNCBUS_VERSION,
+                                            .instance = self->directory.instance,
+                                            .jobs = options->jobs,
+                                            .serves = options->serves};
+    if (err == ERR_OK && self->transfers != NULL)
+        self->client = syncbus_new(&joining);
+    if (err == ERR_OK && self->client == NULL)
+        err = fault_set(fault, errno == EINVAL ? ERR_INVALID : ERR_NO_MEMORY,
+                        "%s cannot join the bus at %s: %s", options->name, joining.requests, strerror(errno));
+    if (err != ERR_OK)
+        service_destroy(&self);
+    else
+        *ret = self;
+    return err;
+}
+
+void service_destroy(struct service **self_p)
+{
+    struct service *self = *self_p;
+    if (self == NULL)
+        return;
+    syncbus_destroy(&self->client);
+    if (self->transfers != NULL)
+        (void)curl_multi_cleanup(self->transfers);
+    curl_global_cleanup();
+    if (self->signals >= 0)
+        (void)close(self->signals);
+    directory_unlock(&self->directory);
+    free(self);
+    *self_p = NULL;
+}
+
+// ---------------------------------------------------------------- the loop
+
+static void take_signals(struct service *self, const struct service_handler *handler, void *arg)
+{
+    struct signalfd_siginfo info;
+    while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        log_write(LOG_LEVEL_INFO, "stopping", "signal=%" PRIu32, info.ssi_signo);
+        if (self->signal_count++ == 0)
+            handler->stop(arg);
+    }
+}
+
+// Lets curl work, and hands over the transfers that ended.
+static CURLMcode take_transfers(struct service *self, const struct service_handler *handler, void *arg)
+{
+    int running = 0;
+    CURLMcode code = curl_multi_perform(self->transfers, &running);
+    int left = 0;
+    for (CURLMsg *message;
+         code == CURLM_OK && (message = curl_multi_info_read(self->transfers, &left)) != NULL;) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        CURL *easy = message->easy_handle;
+        const CURLcode result = message->data.result; // the message is gone after the removal
+        code = curl_multi_remove_handle(self->transfers, easy);
+        handler->transfer(arg, easy, result);
+    }
+    return code;
+}
+
+static void take_notices(struct service *self, const struct service_handler *handler, void *arg)
+{
+    struct syncbus_notice notice;
+    while (syncbus_next(self->client, &notice) == 1)
+        handler->notice(arg, &notice);
+    handler->time(arg, clock_boot_ms(), clock_wall_ms());
+}
+
+// ms until something is due by itself.
+static int sleep_ms(struct service *self, const struct service_handler *handler, void *arg)
+{
+    const int64_t own = handler->deadline(arg);
+    const int64_t bus = syncbus_deadline_ms(self->client);
+    const int64_t left = (own < bus ? own : bus) - clock_boot_ms();
+    return left <= 0 ? 0 : left > SLEEP_MAX_MS ? SLEEP_MAX_MS : (int)left;
+}
+
+static CURLMcode sleep_until_something(struct service *self, const struct service_handler *handler, void *arg)
+{
+    struct pollfd fds[FDS_MAX];
+    struct curl_waitfd extra[FDS_MAX + 1] = {{.fd = self->signals, .events = CURL_WAIT_POLLIN}};
+    const size_t count = syncbus_fds(self->client, fds, FDS_MAX);
+    for (size_t i = 0; i < count; i++)
+        extra[i + 1] = (struct curl_waitfd){.fd = fds[i].fd, .events = CURL_WAIT_POLLIN};
+    return curl_multi_poll(self->transfers, extra, (unsigned)count + 1, sleep_ms(self, handler, arg), NULL);
+}
+
+enum err service_run(struct service *self, const struct service_handler *handler, void *arg,
+                     struct fault *fault)
+{
+    for (;;) {
+        CURLMcode code = take_transfers(self, handler, arg);
+        take_signals(self, handler, arg);
+        take_notices(self, handler, arg);
+        if (self->signal_count > 1 || (self->signal_count == 1 && handler->stopped(arg)))
+            return ERR_OK;
+        if (code == CURLM_OK)
+            code = sleep_until_something(self, handler, arg);
+        if (code != CURLM_OK)
+            return fault_set(fault, ERR_IO, "transfers cannot go on: %s", curl_multi_strerror(code));
+    }
+}
+
+// ---------------------------------------------------------------- for the handler's use
+
+syncbus_client_t *service_client(struct service *self)
+{
+    return self->client;
+}
+
+CURLM *service_transfers(struct service *self)
+{
+    return self->transfers;
+}
+
+uint64_t service_ask(struct service *self, const void *request_message, uint32_t timeout_ms)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, WIRE_FRAME_MAX);
+    uint64_t ask = 0;
+    if (wire_pack(request_message, &bytes) == ERR_OK)
+        ask = syncbus_ask(self->client, bytes.data, bytes.size, timeout_ms);
+    buffer_free(&bytes);
+    return ask;
+}
+
+void service_answer(struct service *self, uint64_t call, enum syncbus_code code, const char *text,
+                    const void *body_message)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, WIRE_BODY_MAX);
+    if (body_message != NULL && wire_pack(body_message, &bytes) != ERR_OK) {
+        buffer_clear(&bytes);
+        code = SYNCBUS_INTERNAL;
+        text = "the answer is larger than 256 KiB; ask for less at once";
+    }
+    if (syncbus_answer(self->client, call, code, text, bytes.data, bytes.size) != 0)
+        log_write(LOG_LEVEL_WARNING, "answer-lost", "call=%" PRIu64, call);
+    buffer_free(&bytes);
+}
