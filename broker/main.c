@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 enum {
     BATCH_MAX = 64,               // requests taken between two waits
     GONE_MAX = 256,               // peers found gone within one update
+    DESCRIPTORS_MAX = 65536,      // asked of the system
     LINGER_MS = 500,              // at the end, for the last messages to leave
     PEERS_SPARE = 8192,           // connections remembered beside those of sessions
     PRUNE_EVERY_MS = 3600 * 1000, // between two looks for old history
@@ -279,7 +281,7 @@ static void set_timer(struct broker *self)
 static void take_time(struct broker *self)
 {
     int64_t now = clock_boot_ms();
-    if (core_deadline(self->core) <= now)
+    if (self->stopping || core_deadline(self->core) <= now) // a stop ends with a commit, not with a time
         step(self, &(struct core_event){.kind = CORE_EVENT_TIME});
     if (now >= self->prune_at_ms) {
         journal_prune(self->journal, clock_wall_ms() - self->config->broker.keep_ms);
@@ -317,6 +319,19 @@ static bool finished(const struct broker *self)
 }
 
 // ---------------------------------------------------------------- start and end
+
+// As many descriptors as are allowed: each connection takes one.
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t wanted = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 static enum err open_signals(struct broker *self, struct fault *fault)
 {
@@ -405,6 +420,7 @@ static enum err open_all(struct broker *self, struct directory *directory, struc
                                         .events = config->events,
                                         .frame_max = config->frame_max,
                                         .peers_max = 2 * (size_t)config->sessions_max + PEERS_SPARE};
+    raise_limit();
     enum err err = open_signals(self, fault);
     if (err == ERR_OK)
         err = make_core(self, fault);
