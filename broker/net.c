@@ -1,5 +1,6 @@
 #include "broker/net.h"
 
+#include "broker/accept.h"
 #include "broker/peers.h"
 
 #include <assert.h>
@@ -154,6 +155,8 @@ enum err net_open(const struct net_options *options, struct net **ret, struct fa
     if (err != ERR_OK)
         fault_set(fault, err, "no memory for %zu peers", peers_max);
     else
+        err = accept_guard(fault);
+    if (err == ERR_OK)
         err = open_sockets(self, options, fault);
     if (err != ERR_OK) {
         net_close(&self, 0);
