@@ -22,7 +22,10 @@ static size_t place(size_t *size, size_t items, size_t item_size)
 
 static size_t leases_max(const struct core_config *config)
 {
-    return config->waiters_max;
+    size_t capacity = config->waiters_max;
+    for (size_t i = 0; i < config->resource_count; i++)
+        capacity += config->resources[i].capacity;
+    return capacity < LEASES_MAX ? capacity : LEASES_MAX;
 }
 
 static size_t owners_max(const struct core_config *config)
@@ -121,11 +124,12 @@ struct core *core_init(void *memory, const struct core_config *config)
 // ---------------------------------------------------------------- requests
 
 // Requests that need no session.
-static bool take_one_shot(struct core *self, uint64_t peer, const Sb__Request *request)
+static bool take_one_shot(struct core *self, uint64_t peer, struct session *session,
+                          const Sb__Request *request)
 {
     switch (request->body_case) {
     case SB__REQUEST__BODY_HELLO: session_hello(self, peer, request); return true;
-    case SB__REQUEST__BODY_TRIGGER: run_trigger(self, peer, request); return true;
+    case SB__REQUEST__BODY_TRIGGER: run_trigger(self, peer, session, request); return true;
     case SB__REQUEST__BODY_SNAPSHOT: view_snapshot(self, peer, request); return true;
     case SB__REQUEST__BODY_RUNS: view_runs(self, peer, request); return true;
     case SB__REQUEST__BODY_LEDGER: view_ledger(self, peer, request); return true;
@@ -142,8 +146,8 @@ static void take_in_session(struct core *self, uint64_t peer, struct session *se
     case SB__REQUEST__BODY_PING: (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL); return;
     case SB__REQUEST__BODY_ACQUIRE: lease_acquire(self, peer, session, request); return;
     case SB__REQUEST__BODY_RENEW: lease_renew(self, peer, session, request); return;
-    case SB__REQUEST__BODY_RELEASE: lease_release(self, peer, request); return;
-    case SB__REQUEST__BODY_WITHDRAW: lease_withdraw(self, peer, request); return;
+    case SB__REQUEST__BODY_RELEASE: lease_release(self, peer, session, request); return;
+    case SB__REQUEST__BODY_WITHDRAW: lease_withdraw(self, peer, session, request); return;
     case SB__REQUEST__BODY_REPORT: run_report(self, peer, session, request); return;
     case SB__REQUEST__BODY_PUBLISH: route_publish(self, peer, session, request); return;
     case SB__REQUEST__BODY_ANSWER: route_answer(self, peer, session, request); return;
@@ -182,7 +186,7 @@ static void take_request(struct core *self, uint64_t peer, const Sb__Request *re
                         "this request is not supported by this version");
         return;
     }
-    if (take_one_shot(self, peer, request))
+    if (take_one_shot(self, peer, session, request))
         return;
     if (session == NULL) {
         (void)reply_add(self, peer, request->id, SB__CODE__CODE_NO_SESSION,
@@ -218,6 +222,8 @@ int64_t core_deadline(const struct core *self)
         return INT64_MAX;
     if (self->is_behind)
         return self->boot_ms;
+    if (self->stopping && !core_stopped(self))
+        return self->boot_ms + STOP_LOOK_MS;
     int64_t deadline = self->next_beat;
     deadline = least(deadline, leases_deadline(self));
     deadline = least(deadline, pauses_deadline(self));

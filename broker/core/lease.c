@@ -292,6 +292,11 @@ void lease_acquire(struct core *self, uint64_t peer, const struct session *sessi
     if (refuse_acquire(self, peer, session, request))
         return;
     struct waiter *waiter = waiter_by_claim(self, acquire->claim);
+    if (waiter != NULL && waiter->timed_out) {
+        waiter_answer_timed_out(self, peer, request->id, waiter->resource, waiter->reason);
+        waiter_remove(self, (size_t)(waiter - self->waiters));
+        return;
+    }
     if (waiter == NULL)
         waiter = waiter_add(self, session, acquire);
     if (waiter == NULL) {
@@ -307,6 +312,11 @@ void lease_acquire(struct core *self, uint64_t peer, const struct session *sessi
 }
 
 // ---------------------------------------------------------------- renew
+
+static void refuse_other(struct core *self, uint64_t peer, const Sb__Request *request)
+{
+    (void)reply_add(self, peer, request->id, SB__CODE__CODE_CONFLICT, "this lease is another client's");
+}
 
 // Hung though renewing: too long for an exclusive lease, no progress for a sync while an exclusive one waits.
 static bool is_hung(const struct core *self, const struct lease *lease)
@@ -350,6 +360,19 @@ static bool is_dead_claim(struct core *self, uint32_t resource, uint64_t token, 
     return false;
 }
 
+// The run of a lease that was taken over is its holder's, and fetches.
+static void run_goes_on(struct core *self, const struct session *session, const struct lease *lease)
+{
+    struct job *job = lease->job != JOB_NONE ? &self->jobs[lease->job] : NULL;
+    if (job == NULL || job->current.number != lease->run || job->current.retry_boot != 0)
+        return;
+    job->current.instance = session->instance;
+    job->current.seen_boot = self->boot_ms;
+    text_copy(job->current.service, sizeof job->current.service, session->name);
+    if (job->current.stage != SB__STAGE__STAGE_FETCHING)
+        run_stage(self, job, SB__STAGE__STAGE_FETCHING);
+}
+
 // Takes over a lease of an earlier epoch from its holder's renewal; NULL if it is not to be.
 static struct lease *take_over(struct core *self, const struct session *session, const Sb__Renew *renew)
 {
@@ -357,8 +380,10 @@ static struct lease *take_over(struct core *self, const struct session *session,
     const bool shared = renew->mode == SB__MODE__MODE_SHARED;
     const struct job *job = shared ? job_find(self, renew->job) : NULL;
     if (resource == NULL || resource->recovering_until == 0 || renew->token == 0 ||
-        renew->token >= self->tokens_first || (!shared && renew->mode != SB__MODE__MODE_EXCLUSIVE) ||
-        (shared && job == NULL) || self->lease_count == self->lease_max)
+        renew->token >= self->tokens_first || renew->claim == 0 ||
+        lease_by_claim(self, renew->claim) != NULL || (!shared && renew->mode != SB__MODE__MODE_EXCLUSIVE) ||
+        (shared && (job == NULL || &self->resources[job->config.resource] != resource)) ||
+        self->lease_count == self->lease_max)
         return NULL;
     const uint32_t index = (uint32_t)(resource - self->resources);
     if (is_dead_claim(self, index, renew->token, renew->mode))
@@ -371,6 +396,7 @@ static struct lease *take_over(struct core *self, const struct session *session,
                             .run = renew->run,
                             .attempt = renew->attempt,
                             .claim = renew->claim,
+                            .instance = session->instance,
                             .granted_boot = self->boot_ms,
                             .moved_boot = self->boot_ms,
                             .settle_ms = renew->settle_ms};
@@ -382,6 +408,9 @@ static struct lease *take_over(struct core *self, const struct session *session,
         resource->pause_since = resource->drain_since = resource->streak_since = self->boot_ms;
         resource->pause_since_ms = self->wall_ms;
     }
+    if (lease->settle_ms > resource->config.grant_delay_ms && !shared)
+        lease_store(self, lease);
+    run_goes_on(self, session, lease);
     return lease;
 }
 
@@ -389,6 +418,10 @@ void lease_renew(struct core *self, uint64_t peer, const struct session *session
 {
     const Sb__Renew *renew = request->renew;
     struct lease *lease = lease_find(self, renew->token);
+    if (lease != NULL && lease->instance != session->instance) {
+        refuse_other(self, peer, request);
+        return;
+    }
     if (lease == NULL)
         lease = take_over(self, session, renew);
     else if (self->boot_ms > renewable_boot(self, lease))
@@ -403,7 +436,6 @@ void lease_renew(struct core *self, uint64_t peer, const struct session *session
         return;
     }
     lease->end_boot = self->boot_ms + self->resources[lease->resource].config.lease_ttl_ms;
-    lease->instance = session->instance;
     if (renew->done != lease->done)
         lease->moved_boot = self->boot_ms;
     lease->done = renew->done;
@@ -435,22 +467,35 @@ static void give_back(struct core *self, struct lease *lease, bool yielded)
     lease_end(self, (size_t)(lease - self->leases), SB__LEASE_CHANGE__LEASE_CHANGE_RELEASED);
 }
 
-void lease_release(struct core *self, uint64_t peer, const Sb__Request *request)
+void lease_release(struct core *self, uint64_t peer, const struct session *session,
+                   const Sb__Request *request)
 {
     struct lease *lease = lease_find(self, request->release->token);
+    if (lease != NULL && lease->instance != session->instance) {
+        refuse_other(self, peer, request);
+        return;
+    }
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL); // one that is not known was given back
     if (lease != NULL)
         give_back(self, lease, request->release->yielded);
 }
 
-void lease_withdraw(struct core *self, uint64_t peer, const Sb__Request *request)
+void lease_withdraw(struct core *self, uint64_t peer, const struct session *session,
+                    const Sb__Request *request)
 {
     const uint64_t claim = request->withdraw->claim;
     struct waiter *waiter = claim != 0 ? waiter_by_claim(self, claim) : NULL;
     struct lease *lease = claim != 0 ? lease_by_claim(self, claim) : NULL;
+    if ((waiter != NULL && waiter->instance != session->instance) ||
+        (lease != NULL && lease->instance != session->instance)) {
+        refuse_other(self, peer, request);
+        return;
+    }
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
     if (waiter != NULL) {
         const uint32_t resource = waiter->resource;
+        if (waiter->pending) // each request gets its reply
+            (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT, "withdrawn");
         waiter_remove(self, (size_t)(waiter - self->waiters));
         resource_advance(self, resource);
     } else if (lease != NULL) {

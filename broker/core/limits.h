@@ -13,6 +13,7 @@ enum {
     SESSIONS_MAX = 65536,
     WAITERS_MAX = 65536,
     CALLS_MAX = 65536,
+    LEASES_MAX = 1024, // held at once, over all resources
 
     SESSION_JOBS_MAX = 64,  // jobs that one session may run
     SESSION_SERVES_MAX = 8, // calls that it may answer
@@ -31,6 +32,7 @@ enum {
     CALL_TIMEOUT_MAX_MS = 60000,
     WAITER_SILENCE_MS = 2000, // the least silence after which a waiter is dropped
     REFUSE_BACKOFF_MS = 5000, // from a pause that failed to the next one
+    STOP_LOOK_MS = 5,         // between two looks whether a clean stop is stored
     BEATS_REPEATED = 3,       // a beat repeats the seqs of topics that changed within so many
     ATTEMPTS = 2,             // of a run
 

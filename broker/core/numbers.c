@@ -17,6 +17,7 @@ void meta_store(struct core *self, bool clean)
     meta->runs_end = self->runs.reserved;
     meta->tickets_end = self->tickets.reserved;
     meta->clean = clean;
+    meta->ttl_max_ms = self->ttl_before_ms;
     for (size_t i = 0; i < self->config.resource_count; i++) {
         const struct core_resource_config *config = &self->resources[i].config;
         const int64_t life = config->lease_ttl_ms + config->grant_delay_ms;

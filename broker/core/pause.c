@@ -77,12 +77,18 @@ static void guard_advance(struct core *self, uint32_t index)
         resource->guard = false;
 }
 
+// Whether there is a token that is stored, and a place in the table.
+static bool may_grant(const struct core *self)
+{
+    return self->tokens.next < self->tokens.end && self->lease_count < self->lease_max;
+}
+
 // Grants the first exclusive waiter its lease if it asks at this moment; its place is kept if it does not.
 static bool grant_exclusive(struct core *self, uint32_t index)
 {
     struct resource *resource = &self->resources[index];
     const size_t first = queue_first(self, index, SB__MODE__MODE_EXCLUSIVE);
-    if (!self->waiters[first].pending || self->tokens.next >= self->tokens.end)
+    if (!self->waiters[first].pending || !may_grant(self))
         return false;
     resource->phase = PAUSE_EXCLUSIVE;
     lease_grant(self, first);
@@ -95,7 +101,7 @@ static void grant_shared(struct core *self, uint32_t index)
     const struct resource *resource = &self->resources[index];
     while (leases_of(self, index, SB__MODE__MODE_SHARED) < resource->config.capacity) {
         const size_t first = queue_first(self, index, SB__MODE__MODE_SHARED);
-        if (first == SIZE_MAX || !self->waiters[first].pending || self->tokens.next >= self->tokens.end)
+        if (first == SIZE_MAX || !self->waiters[first].pending || !may_grant(self))
             return;
         lease_grant(self, first);
     }
@@ -130,9 +136,9 @@ void resource_advance(struct core *self, uint32_t index)
 }
 
 // When a draining pause fails: the smallest limit of those that still block; INT64_MAX with none.
-static int64_t pause_limit(const struct core *self, uint32_t index)
+int64_t pause_limit(const struct core *self, const struct resource *resource)
 {
-    const struct resource *resource = &self->resources[index];
+    const uint32_t index = (uint32_t)(resource - self->resources);
     int64_t smallest = INT64_MAX;
     for (size_t i = 0; i < self->lease_count; i++) {
         const struct lease *lease = &self->leases[i];
@@ -167,21 +173,7 @@ static void pause_refuse(struct core *self, uint32_t index)
     struct resource *resource = &self->resources[index];
     const char *text =
         arena_print(self, "%s was not given back in time by %s", resource->name, blocker_names(self, index));
-    Sb__Waiting *waiting = arena_take(self, sizeof *waiting);
-    sb__waiting__init(waiting);
-    waiting->eta_ms = -1;
-    view_blockers(self, index, NULL, &waiting->blockers, &waiting->n_blockers);
-    for (size_t i = 0; i < self->waiter_count;) {
-        struct waiter *waiter = &self->waiters[i];
-        if (waiter->resource != index || waiter->mode != SB__MODE__MODE_EXCLUSIVE || !waiter->pending) {
-            i++; // one that is between two asks has lost nothing: it waits for the next pause
-            continue;
-        }
-        Sb__Reply *reply = reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_PAUSE_TIMEOUT, text);
-        reply->body_case = SB__REPLY__BODY_WAITING;
-        reply->waiting = waiting;
-        waiter_remove(self, i);
-    }
+    waiters_time_out(self, index, text);
     for (size_t i = 0; i < self->lease_count; i++) {
         if (self->leases[i].resource == index && self->leases[i].job != JOB_NONE)
             histogram_add(&self->jobs[self->leases[i].job].blocked_others,
@@ -202,15 +194,28 @@ static void pause_refuse(struct core *self, uint32_t index)
     resource_advance(self, index);
 }
 
+// No lease of an earlier epoch can live any more once no resource recovers.
+static void forget_earlier_epochs(struct core *self)
+{
+    for (uint32_t i = 0; i < self->config.resource_count; i++) {
+        if (self->resources[i].recovering_until != 0)
+            return;
+    }
+    self->ttl_before_ms = 0;
+}
+
 void pauses_advance(struct core *self)
 {
     for (uint32_t i = 0; i < self->config.resource_count; i++) {
         struct resource *resource = &self->resources[i];
         if (resource->recovering_until != 0 && self->boot_ms >= resource->recovering_until) {
             resource->recovering_until = 0;
+            forget_earlier_epochs(self);
             resource_advance(self, i);
+            if (resource->phase == PAUSE_NONE)
+                publish_phase(self, resource, true);
         }
-        if (resource->phase == PAUSE_DRAINING && self->boot_ms >= pause_limit(self, i))
+        if (resource->phase == PAUSE_DRAINING && self->boot_ms >= pause_limit(self, resource))
             pause_refuse(self, i);
         if (resource->refused_until != 0 && self->boot_ms >= resource->refused_until) {
             resource->refused_until = 0;
@@ -225,7 +230,7 @@ int64_t pauses_deadline(const struct core *self)
     for (uint32_t i = 0; i < self->config.resource_count; i++) {
         const struct resource *resource = &self->resources[i];
         const int64_t times[] = {resource->recovering_until, resource->refused_until,
-                                 resource->phase == PAUSE_DRAINING ? pause_limit(self, i) : 0};
+                                 resource->phase == PAUSE_DRAINING ? pause_limit(self, resource) : 0};
         for (size_t k = 0; k < 3; k++) {
             if (times[k] != 0 && times[k] < deadline)
                 deadline = times[k];

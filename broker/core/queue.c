@@ -47,7 +47,7 @@ size_t queue_first(const struct core *self, uint32_t resource, Sb__Mode mode)
     size_t first = SIZE_MAX;
     for (size_t i = 0; i < self->waiter_count; i++) {
         const struct waiter *waiter = &self->waiters[i];
-        if (waiter->resource != resource || waiter->mode != mode)
+        if (waiter->resource != resource || waiter->mode != mode || waiter->timed_out)
             continue;
         if (mode == SB__MODE__MODE_SHARED && !may_run(self, waiter))
             continue;
@@ -86,6 +86,60 @@ void waiter_remove(struct core *self, size_t index)
     self->waiters[index] = self->waiters[--self->waiter_count];
 }
 
+void waiters_of_run_end(struct core *self, uint32_t job, uint64_t run)
+{
+    const size_t before = self->waiter_count;
+    for (size_t i = self->waiter_count; i-- > 0;) {
+        const struct waiter *waiter = &self->waiters[i];
+        if (waiter->job != job || waiter->run != run)
+            continue;
+        if (waiter->pending)
+            (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT,
+                            "this run has ended");
+        waiter_remove(self, i);
+    }
+    if (self->waiter_count < before)
+        resource_advance(self, self->jobs[job].config.resource);
+}
+
+void waiters_of_instance_end(struct core *self, uint64_t instance)
+{
+    for (size_t i = self->waiter_count; i-- > 0;) {
+        if (self->waiters[i].instance == instance)
+            waiter_remove(self, i);
+    }
+    for (uint32_t i = 0; i < self->config.resource_count; i++)
+        resource_advance(self, i);
+}
+
+void waiter_answer_timed_out(struct core *self, uint64_t peer, uint64_t request, uint32_t resource,
+                             const char *text)
+{
+    Sb__Waiting *waiting = arena_take(self, sizeof *waiting);
+    sb__waiting__init(waiting);
+    waiting->eta_ms = -1;
+    view_blockers(self, resource, &waiting->blockers, &waiting->n_blockers);
+    Sb__Reply *reply = reply_add(self, peer, request, SB__CODE__CODE_PAUSE_TIMEOUT, text);
+    reply->body_case = SB__REPLY__BODY_WAITING;
+    reply->waiting = waiting;
+}
+
+void waiters_time_out(struct core *self, uint32_t resource, const char *text)
+{
+    size_t next;
+    while (update_has_room(self) &&
+           (next = queue_first(self, resource, SB__MODE__MODE_EXCLUSIVE)) != SIZE_MAX) {
+        struct waiter *waiter = &self->waiters[next];
+        if (waiter->pending) {
+            waiter_answer_timed_out(self, waiter->peer, waiter->request, resource, text);
+            waiter_remove(self, next);
+        } else {
+            waiter->timed_out = true;
+            text_copy(waiter->reason, sizeof waiter->reason, text);
+        }
+    }
+}
+
 void waiter_answer_waiting(struct core *self, struct waiter *waiter)
 {
     assert(waiter->pending);
@@ -94,7 +148,7 @@ void waiter_answer_waiting(struct core *self, struct waiter *waiter)
     waiting->ticket = waiter->ticket;
     waiting->position = queue_position(self, waiter);
     waiting->eta_ms = view_eta(self, waiter);
-    view_blockers(self, waiter->resource, NULL, &waiting->blockers, &waiting->n_blockers);
+    view_blockers(self, waiter->resource, &waiting->blockers, &waiting->n_blockers);
     Sb__Reply *reply = reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_OK, NULL);
     reply->body_case = SB__REPLY__BODY_WAITING;
     reply->waiting = waiting;

@@ -65,6 +65,7 @@ static void recover_job(struct core *self, const Sb__StoredJob *stored)
     job->mended = stored->mended;
     recover_histogram(&job->duration, stored->duration);
     recover_histogram(&job->queued, stored->queued);
+    recover_histogram(&job->blocked_others, stored->blocked_others);
     recover_last(self, job, stored->last);
 }
 
@@ -148,6 +149,18 @@ static void recover_owner(struct core *self, const Sb__StoredOwner *stored)
 
 // ---------------------------------------------------------------- numbers
 
+// How long a sync that was cut can go on in the ERP: leases of syncs are not in the journal.
+static int64_t longest_settle(const struct core *self, uint32_t resource)
+{
+    int64_t longest = 0;
+    for (size_t i = 0; i < self->config.job_count; i++) {
+        const struct core_job_config *config = &self->jobs[i].config;
+        if (config->resource == resource && config->settle_ms > longest)
+            longest = config->settle_ms;
+    }
+    return longest;
+}
+
 static void recover_meta(struct core *self, const Sb__StoredMeta *meta)
 {
     // A new journal begins past whatever an earlier one can have given out.
@@ -160,14 +173,18 @@ static void recover_meta(struct core *self, const Sb__StoredMeta *meta)
             .next = ends[i] + 1, .end = ends[i] + NUMBER_BLOCK, .reserved = ends[i] + NUMBER_BLOCK};
     self->tokens_first = self->tokens.next;
     self->epoch = meta != NULL ? meta->epoch + 1 : (uint64_t)(self->wall_ms / 1000);
+    // Numbers that only one epoch knows are told apart from another's all the same.
+    self->pause_count_ever = self->call_count_ever = self->epoch << 20;
     if (meta == NULL || meta->clean)
         return;
     // Leases of the life before may still be held: nothing is granted until the longest has ended.
     for (size_t i = 0; i < self->config.resource_count; i++) {
         struct resource *resource = &self->resources[i];
         const int64_t life = resource->config.lease_ttl_ms + resource->config.grant_delay_ms;
-        resource->recovering_until = self->boot_ms + (life > meta->ttl_max_ms ? life : meta->ttl_max_ms);
+        resource->recovering_until = self->boot_ms + longest_settle(self, (uint32_t)i) +
+                                     (life > meta->ttl_max_ms ? life : meta->ttl_max_ms);
     }
+    self->ttl_before_ms = meta->ttl_max_ms;
 }
 
 static const ProtobufCMessage *find_meta(const struct core_event *event)
@@ -208,7 +225,10 @@ void recover_stop(struct core *self)
     self->stopping = true;
     for (size_t i = 0; i < self->lease_count; i++)
         lease_store(self, &self->leases[i]);
-    meta_store(self, true);
+    bool recovering = false; // then leases may be held that the journal does not know
+    for (size_t i = 0; i < self->config.resource_count; i++)
+        recovering = recovering || self->resources[i].recovering_until != 0;
+    meta_store(self, !recovering);
     self->stop_update = self->update_number;
     self->next_beat = self->boot_ms; // says that it stops
 }

@@ -189,8 +189,10 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
         return;
     }
     fill_session(self, session, peer, hello);
-    if (other_process)
+    if (other_process) {
+        waiters_of_instance_end(self, hello->instance);
         leases_of_instance_end(self, hello->instance, hello);
+    }
     lose_unlisted_runs(self, hello);
     Sb__Welcome *welcome = arena_take(self, sizeof *welcome);
     sb__welcome__init(welcome);
@@ -210,6 +212,7 @@ static void session_end(struct core *self, struct session *session)
         if (self->jobs[i].current.instance == session->instance)
             self->jobs[i].current.seen_boot = session->seen_boot;
     }
+    route_session_gone(self, session->number);
     session->number = 0;
 }
 
@@ -231,8 +234,10 @@ void sessions_expire(struct core *self)
 void sessions_lose_peer(struct core *self, uint64_t peer)
 {
     for (size_t i = 0; i < self->config.sessions_max; i++) {
-        if (self->sessions[i].peer == peer)
-            self->sessions[i].peer = 0;
+        if (self->sessions[i].number == 0 || self->sessions[i].peer != peer)
+            continue;
+        self->sessions[i].peer = 0;
+        route_session_gone(self, self->sessions[i].number);
     }
     // Its asks cannot be answered; the places in the line are kept as long as for any silence.
     for (size_t i = 0; i < self->waiter_count; i++) {

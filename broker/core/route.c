@@ -42,6 +42,18 @@ void route_call(struct core *self, uint64_t peer, const Sb__Request *request)
     reply->deliver = deliver;
 }
 
+void route_session_gone(struct core *self, uint64_t session)
+{
+    for (size_t i = self->call_count; i-- > 0;) {
+        const struct call call = self->calls[i];
+        if (call.session != session)
+            continue;
+        self->calls[i] = self->calls[--self->call_count];
+        (void)reply_add(self, call.peer, call.request, SB__CODE__CODE_NO_SERVICE,
+                        arena_print(self, "\"%s\" went away before it answered", call.service));
+    }
+}
+
 // What was answered to an earlier sending of this request; false if it is new.
 static bool repeat_reply(struct core *self, uint64_t peer, const struct session *session,
                          const Sb__Request *request)

@@ -167,6 +167,7 @@ void run_end(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Re
     run->queued_since = run->retry_boot = 0;
     run->stage = outcome;
     text_copy(run->why, sizeof run->why, why);
+    waiters_of_run_end(self, job_index(self, job), run->number);
     job->last = *run;
     job->last.ended_ms = self->wall_ms;
     *run = (struct run){0};
@@ -191,6 +192,7 @@ void run_attempt_failed(struct core *self, struct job *job, Sb__Stage outcome, c
         return;
     }
     text_copy(run->why, sizeof run->why, why);
+    waiters_of_run_end(self, job_index(self, job), run->number);
     run->retry_boot = self->boot_ms + job->config.retry_after_ms;
     run_stage(self, job, outcome);
 }
@@ -307,7 +309,37 @@ static void reply_triggered(struct core *self, uint64_t peer, uint64_t request, 
     reply_durable(self); // recorded before it is acknowledged
 }
 
-void run_trigger(struct core *self, uint64_t peer, const Sb__Request *request)
+// The run with which one that is asked for now merges: due or queued and nothing fetched yet, or the further
+// one.
+static const struct run *merging_run(const struct job *job)
+{
+    const struct run *run = &job->current;
+    const bool waits = run->stage == SB__STAGE__STAGE_DUE || run->stage == SB__STAGE__STAGE_QUEUED;
+    if (run->number != 0 && run->retry_boot == 0 && run->yields == 0 && waits)
+        return run;
+    return job->further.number != 0 ? &job->further : NULL;
+}
+
+// Makes the run that was asked for: due at once, or behind the one under way. Its number, or 0 while none is
+// stored.
+static uint64_t run_add(struct core *self, struct job *job, const char *detail)
+{
+    if (!run_is_open(job))
+        return run_begin(self, job, 0, SB__CAUSE__CAUSE_MANUAL, detail) ? job->current.number : 0;
+    const uint64_t number = number_next(self, &self->runs);
+    if (number == 0)
+        return 0;
+    job->further = (struct run){.number = number,
+                                .cause = SB__CAUSE__CAUSE_MANUAL,
+                                .attempt = 1,
+                                .due_ms = self->wall_ms,
+                                .stage = SB__STAGE__STAGE_DUE};
+    text_copy(job->further.detail, sizeof job->further.detail, detail);
+    run_store(self, job, &job->further);
+    return number;
+}
+
+void run_trigger(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
 {
     const Sb__Trigger *trigger = request->trigger;
     struct job *job = job_find(self, trigger->job);
@@ -321,29 +353,22 @@ void run_trigger(struct core *self, uint64_t peer, const Sb__Request *request)
                         "this cause is not supported by this version");
         return;
     }
-    const struct run *run = &job->current;
-    const bool not_begun = run->number != 0 && run->retry_boot == 0 && run->yields == 0 &&
-                           (run->stage == SB__STAGE__STAGE_DUE || run->stage == SB__STAGE__STAGE_QUEUED);
-    if (not_begun || job->further.number != 0) {
-        reply_triggered(self, peer, request->id, not_begun ? run->number : job->further.number, true);
-        return;
+    for (size_t i = 0; session != NULL && i < SESSION_REPLIES; i++) {
+        const struct kept_reply *kept = &session->kept[i];
+        if (kept->request == request->id && kept->run != 0) { // I8
+            reply_triggered(self, peer, request->id, kept->run, kept->merged);
+            return;
+        }
     }
-    if (!run_is_open(job) && run_begin(self, job, 0, SB__CAUSE__CAUSE_MANUAL, trigger->detail)) {
-        reply_triggered(self, peer, request->id, job->current.number, false);
-        return;
-    }
-    const uint64_t number = run_is_open(job) ? number_next(self, &self->runs) : 0;
+    const struct run *merged = merging_run(job);
+    const uint64_t number = merged != NULL ? merged->number : run_add(self, job, trigger->detail);
     if (number == 0) {
         (void)reply_add(self, peer, request->id, SB__CODE__CODE_BUSY,
                         "no run can be numbered yet; ask again");
         return;
     }
-    job->further = (struct run){.number = number,
-                                .cause = SB__CAUSE__CAUSE_MANUAL,
-                                .attempt = 1,
-                                .due_ms = self->wall_ms,
-                                .stage = SB__STAGE__STAGE_DUE};
-    text_copy(job->further.detail, sizeof job->further.detail, trigger->detail);
-    run_store(self, job, &job->further);
-    reply_triggered(self, peer, request->id, number, false);
+    if (session != NULL)
+        session->kept[session->kept_next++ % SESSION_REPLIES] = (struct kept_reply){
+            .request = request->id, .code = SB__CODE__CODE_OK, .run = number, .merged = merged != NULL};
+    reply_triggered(self, peer, request->id, number, merged != NULL);
 }

@@ -55,6 +55,9 @@ void job_store(struct core *self, const struct job *job)
         memcpy(arena_take(self, sizeof(struct histogram)), &job->duration, sizeof(struct histogram));
     stored->queued.data =
         memcpy(arena_take(self, sizeof(struct histogram)), &job->queued, sizeof(struct histogram));
+    stored->blocked_others.len = sizeof(struct histogram);
+    stored->blocked_others.data =
+        memcpy(arena_take(self, sizeof(struct histogram)), &job->blocked_others, sizeof(struct histogram));
     record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), &stored->base);
 }
 

@@ -124,7 +124,8 @@ struct waiter {
     int64_t drop_boot;   // while none is: when the place is lost
     uint64_t peer;       // of the pending request
     uint64_t request;    // its id
-    bool pending;
+    bool pending;        // a request of it is unanswered
+    bool timed_out;      // the pause failed between two of its requests: the next one is told so
     int64_t settle_ms;
     char holder[NAME_MAX_SIZE + 1];
     char reason[TEXT_MAX_SIZE + 1];
@@ -133,7 +134,9 @@ struct waiter {
 // A reply to repeat.
 struct kept_reply {
     uint64_t request; // id; 0: none
-    Sb__Code code;
+    Sb__Code code;    // as it was answered
+    uint64_t run;     // of a trigger; 0: another change
+    bool merged;      // of a trigger
 };
 
 struct session {
@@ -187,7 +190,8 @@ struct core {
     uint64_t call_count_ever;
     uint64_t pause_count_ever;
     int64_t started_ms;
-    int64_t next_beat; // BOOTTIME
+    int64_t ttl_before_ms; // recovering: the longest that a lease of an earlier epoch can live
+    int64_t next_beat;     // BOOTTIME
     uint64_t beat;
     bool started, stopping;
     bool is_behind;          // the last TIME had more to do than fits into a step
@@ -284,7 +288,7 @@ void run_store(struct core *self, const struct job *job, const struct run *run);
 bool runs_advance(struct core *self);
 int64_t runs_deadline(const struct core *self);
 void run_report(struct core *self, uint64_t peer, const struct session *session, const Sb__Request *request);
-void run_trigger(struct core *self, uint64_t peer, const Sb__Request *request);
+void run_trigger(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
 
 // ---------------------------------------------------------------- lease.c, queue.c, pause.c: turns
 
@@ -292,8 +296,10 @@ struct resource *resource_find(const struct core *self, const char *name);
 void lease_acquire(struct core *self, uint64_t peer, const struct session *session,
                    const Sb__Request *request);
 void lease_renew(struct core *self, uint64_t peer, const struct session *session, const Sb__Request *request);
-void lease_release(struct core *self, uint64_t peer, const Sb__Request *request);
-void lease_withdraw(struct core *self, uint64_t peer, const Sb__Request *request);
+void lease_release(struct core *self, uint64_t peer, const struct session *session,
+                   const Sb__Request *request);
+void lease_withdraw(struct core *self, uint64_t peer, const struct session *session,
+                    const Sb__Request *request);
 struct lease *lease_find(const struct core *self, uint64_t token);
 struct lease *lease_by_claim(const struct core *self, uint64_t claim);
 void lease_grant(struct core *self, size_t waiter);
@@ -307,6 +313,14 @@ int64_t leases_deadline(const struct core *self);
 void leases_of_instance_end(struct core *self, uint64_t instance, const Sb__Hello *hello);
 
 void waiter_remove(struct core *self, size_t index);
+// Drops the waiters of a run that has ended, and those of a process that is gone.
+void waiters_of_run_end(struct core *self, uint32_t job, uint64_t run);
+void waiters_of_instance_end(struct core *self, uint64_t instance);
+// The pause failed: every exclusive waiter of the resource is refused with this reply, now or when it asks
+// again.
+void waiters_time_out(struct core *self, uint32_t resource, const char *text);
+void waiter_answer_timed_out(struct core *self, uint64_t peer, uint64_t request, uint32_t resource,
+                             const char *text);
 void waiter_answer_waiting(struct core *self, struct waiter *waiter);
 bool waiters_advance(struct core *self);
 int64_t waiters_deadline(const struct core *self);
@@ -319,6 +333,8 @@ size_t queue_count(const struct core *self, uint32_t resource, Sb__Mode mode);
 void resource_advance(struct core *self, uint32_t resource);
 void pauses_advance(struct core *self);
 int64_t pauses_deadline(const struct core *self);
+// BOOTTIME at which a draining pause fails; INT64_MAX if no sync is in its way.
+int64_t pause_limit(const struct core *self, const struct resource *resource);
 size_t leases_of(const struct core *self, uint32_t resource, Sb__Mode mode);
 // Whether the holder of a shared lease is asked to give it back now.
 bool lease_should_yield(const struct core *self, const struct lease *lease);
@@ -338,6 +354,8 @@ struct owner *owner_find(const struct core *self, const char *name);
 void route_call(struct core *self, uint64_t peer, const Sb__Request *request);
 void route_answer(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
 void route_publish(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
+// The calls that a service will not answer any more.
+void route_session_gone(struct core *self, uint64_t session);
 bool route_advance(struct core *self);
 int64_t route_deadline(const struct core *self);
 
@@ -345,8 +363,8 @@ int64_t route_deadline(const struct core *self);
 
 Sb__ResourceState *view_resource(struct core *self, const struct resource *resource);
 Sb__RunState *view_run(struct core *self, const struct job *job, const struct run *run);
-void view_blockers(struct core *self, uint32_t resource, const struct lease *except, Sb__Blocker ***ret,
-                   size_t *ret_count);
+// Those who hold the resource, at most BLOCKERS_TOLD.
+void view_blockers(struct core *self, uint32_t resource, Sb__Blocker ***ret, size_t *ret_count);
 int64_t view_eta(const struct core *self, const struct waiter *waiter);
 bool resource_is_open(const struct core *self, const struct resource *resource);
 Sb__State *view_welcome(struct core *self, const struct session *session);

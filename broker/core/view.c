@@ -52,14 +52,13 @@ static int64_t lease_eta(const struct core *self, const struct lease *lease)
     return left > 0 ? left : 0;
 }
 
-void view_blockers(struct core *self, uint32_t resource, const struct lease *except, Sb__Blocker ***ret,
-                   size_t *ret_count)
+void view_blockers(struct core *self, uint32_t resource, Sb__Blocker ***ret, size_t *ret_count)
 {
     Sb__Blocker **blockers = arena_take(self, BLOCKERS_TOLD * sizeof *blockers);
     size_t count = 0;
     for (size_t i = 0; i < self->lease_count && count < BLOCKERS_TOLD; i++) {
         const struct lease *lease = &self->leases[i];
-        if (lease->resource != resource || lease == except)
+        if (lease->resource != resource)
             continue;
         Sb__Blocker *blocker = arena_take(self, sizeof *blocker);
         sb__blocker__init(blocker);
@@ -144,8 +143,19 @@ Sb__ResourceState *view_resource(struct core *self, const struct resource *resou
         state->reason = arena_text(self, lease->reason);
         state->deadline_ms = self->wall_ms + (lease->end_boot - self->boot_ms);
     }
-    if (resource->phase == PAUSE_DRAINING)
-        view_blockers(self, index, NULL, &state->blockers, &state->n_blockers);
+    if (resource->phase == PAUSE_DRAINING) {
+        const size_t first = queue_first(self, index, SB__MODE__MODE_EXCLUSIVE);
+        const int64_t limit = pause_limit(self, resource);
+        view_blockers(self, index, &state->blockers, &state->n_blockers);
+        if (first != SIZE_MAX) {
+            state->holder = arena_text(self, self->waiters[first].holder);
+            state->reason = arena_text(self, self->waiters[first].reason);
+        }
+        if (limit != INT64_MAX)
+            state->deadline_ms = self->wall_ms + (limit - self->boot_ms);
+    }
+    if (resource->recovering_until != 0)
+        state->deadline_ms = self->wall_ms + (resource->recovering_until - self->boot_ms);
     return state;
 }
 
