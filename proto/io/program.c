@@ -1,6 +1,7 @@
 #include "proto/io/program.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,18 +36,27 @@ static void print_usage(const struct program *self)
            self->usage);
 }
 
-// The program's own options behind the common ones.
-static void join_options(const struct program *self, struct option all[OPTIONS_MAX])
+// The program's own options behind the common ones; `shorts` gets those that are a letter too, behind the "-"
+// that keeps words and options in the order in which they were written.
+static void join_options(const struct program *self, struct option all[OPTIONS_MAX],
+                         char shorts[2 * OPTIONS_MAX])
 {
     size_t count = sizeof common / sizeof *common;
+    size_t letters = 0;
+    shorts[letters++] = '-';
     memcpy(all, common, sizeof common);
     for (const struct option *own = self->options; own != NULL && own->name != NULL; own++) {
         assert(count < OPTIONS_MAX - 1);
-        assert(own->val >= 256);
+        assert(own->val >= 256 || isalpha(own->val));
         assert(own->val < FLAG_HELP);
+        if (own->val < 256)
+            shorts[letters++] = (char)own->val;
+        if (own->val < 256 && own->has_arg == required_argument)
+            shorts[letters++] = ':';
         all[count++] = *own;
     }
     all[count] = (struct option){0};
+    shorts[letters] = '\0';
 }
 
 static bool read_speed(const struct program *self, const char *text, uint32_t *ret)
@@ -120,12 +130,12 @@ int program_start(const struct program *self, int argc, char **argv, program_opt
                   struct config **ret_config)
 {
     struct option all[OPTIONS_MAX];
+    char shorts[2 * OPTIONS_MAX];
     struct flags flags = {.speed = 1};
     int value, code = -1;
     *ret_config = NULL;
-    join_options(self, all);
-    // The first "-" gives words and options in the order in which they were written.
-    while (code == -1 && (value = getopt_long(argc, argv, "-", all, NULL)) != -1)
+    join_options(self, all, shorts);
+    while (code == -1 && (value = getopt_long(argc, argv, shorts, all, NULL)) != -1)
         code = take_option(self, value, option, arg, &flags);
     for (; code == -1 && optind < argc; optind++) { // what follows "--"
         optarg = argv[optind];

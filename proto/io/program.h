@@ -21,7 +21,8 @@ enum exit_code {
 struct program {
     const char *name;             // "syncbus-broker"
     const char *usage;            // the text of --help without the common flags
-    const struct option *options; // its own long options, ended by zeros; values from 256 up
+    const struct option *options; // its own long options, ended by zeros; values from 256 up, or the letter
+                                  // that is its short name
     bool needs_config;            // false: no config is looked for unless --config was given
 };
 
