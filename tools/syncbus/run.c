@@ -192,17 +192,31 @@ static int start_command(struct keeper *self, uint64_t token)
     return error;
 }
 
-// Takes the lease's loss and the signals that came; the lease is renewed inside syncbus_wait.
+// Sleeps until something can have happened: a signal, a child's end, word of the broker, a deadline.
+static void sleep_until_something(const struct keeper *self)
+{
+    struct pollfd fds[8] = {{.fd = self->signals, .events = POLLIN}};
+    const size_t count = syncbus_fds(self->cli->client, fds + 1, 7);
+    int64_t until = syncbus_deadline_ms(self->cli->client);
+    if (self->kill_at < until)
+        until = self->kill_at;
+    const int64_t left = until - clock_boot_ms();
+    (void)poll(fds, count + 1, left < 0 ? 0 : left > 1000 ? 1000 : (int)left);
+}
+
+// Takes the lease's loss and the signals that came; the lease is renewed inside syncbus_next.
 static void turn(struct keeper *self)
 {
     struct syncbus_notice notice;
-    const bool noticed = syncbus_wait(self->cli->client, 50, &notice) == 1;
-    if (noticed && notice.kind == SYNCBUS_LOST && notice.claim == self->claim && !self->lost) {
+    while (syncbus_next(self->cli->client, &notice) == 1) {
+        if (notice.kind != SYNCBUS_LOST || notice.claim != self->claim || self->lost)
+            continue;
         self->lost = true;
         (void)fprintf(stderr, "syncbus: the lease was lost (%s); the command is ended\n", notice.text);
         (void)kill(-self->group, SIGTERM);
         self->kill_at = clock_boot_ms() + KILL_AFTER_MS;
     }
+    sleep_until_something(self);
     struct signalfd_siginfo info;
     while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo != SIGCHLD)
