@@ -1,7 +1,9 @@
 #include "proto/io/log.h"
 
+#include "proto/base/utf8.h"
 #include "proto/io/clock.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,13 +12,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_SIZE = 4096, WORDS_SIZE = 2048 };
+enum { WORDS_SIZE = 2048, HEAD_SIZE = 128, LINE_MAX_SIZE = 8192 };
+
+// A word of three bytes ("a= ") takes eight of the line, an escaped or replaced byte at most two.
+static_assert(LINE_MAX_SIZE > 8 * (WORDS_SIZE / 3) + 2 * HEAD_SIZE + 2 * WORDS_SIZE / 3,
+              "any words fit into a line");
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static const char *log_program = "syncbus";
 static enum log_level log_least = LOG_LEVEL_INFO;
 
-// A line under construction; what does not fit is left out, the closing brace always fits.
+// A line under construction.
 struct line {
     char text[LINE_MAX_SIZE];
     size_t size;
@@ -34,16 +40,19 @@ static void add_text(struct line *line, const char *text)
         add_char(line, *text);
 }
 
-// A JSON string; control characters and bytes past ASCII that may not be UTF-8 are replaced or kept as they
-// are.
+// A JSON string; control characters become blanks, bytes that are not UTF-8 question marks.
 static void add_string(struct line *line, const char *text, size_t size)
 {
     add_char(line, '"');
-    for (size_t i = 0; i < size; i++) {
-        const unsigned char c = (unsigned char)text[i];
-        if (c == '"' || c == '\\')
+    for (size_t at = 0; at < size;) {
+        const size_t step = utf8_character(text + at, size - at);
+        if (text[at] == '"' || text[at] == '\\')
             add_char(line, '\\');
-        add_char(line, c < 0x20 ? ' ' : (char)c);
+        if (step <= 1)
+            add_char(line, step == 0 ? '?' : (unsigned char)text[at] < 0x20 ? ' ' : text[at]);
+        for (size_t i = 0; step > 1 && i < step; i++)
+            add_char(line, text[at + i]);
+        at += step > 0 ? step : 1;
     }
     add_char(line, '"');
 }
@@ -122,7 +131,7 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
     char time[32] = "";
     if (gmtime_r(&seconds, &parts) != NULL)
         (void)strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", &parts);
-    char head[128];
+    char head[HEAD_SIZE];
     (void)snprintf(head, sizeof head,
                    "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"program\":\"%s\",\"event\":", time,
                    (int)(now % 1000), level_names[level], log_program);

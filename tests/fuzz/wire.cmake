@@ -1,0 +1,3 @@
+syncbus_fuzz_target(fuzz_wire_request wire)
+syncbus_fuzz_target(fuzz_wire_reply wire)
+syncbus_fuzz_target(fuzz_wire_event wire)

@@ -1,0 +1,313 @@
+#include "proto/wire.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#define BYTES(text) (text), sizeof(text) - 1
+
+static struct buffer packed(const ProtobufCMessage *message)
+{
+    struct buffer buffer;
+    buffer_init(&buffer, 64 * WIRE_FRAME_MAX);
+    assert_int_equal(wire_pack(message, &buffer), ERR_OK);
+    return buffer;
+}
+
+// The request is refused, and the reason says this.
+static void refused(const void *data, size_t size, const char *reason)
+{
+    Sb__Request *request = NULL;
+    struct fault fault = {0};
+    assert_int_equal(wire_request(data, size, &request, &fault), ERR_INVALID);
+    assert_null(request);
+    if (strstr(fault.text, reason) == NULL)
+        fail_msg("not said: %s; but: %s", reason, fault.text);
+}
+
+static void refused_hello(const Sb__Hello *hello, const char *reason)
+{
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_HELLO;
+    request.hello = (Sb__Hello *)(uintptr_t)hello;
+    struct buffer buffer = packed(&request.base);
+    refused(buffer.data, buffer.size, reason);
+    buffer_free(&buffer);
+}
+
+// A text of `size` letters; static, until the next call.
+static char *letters(size_t size)
+{
+    static char text[WIRE_TEXT_MAX + 2];
+    assert_true(size < sizeof text);
+    memset(text, 'n', size);
+    text[size] = '\0';
+    return text;
+}
+
+static void a_request_comes_back_as_it_was_sent(void **state)
+{
+    (void)state;
+    Sb__Acquire acquire = SB__ACQUIRE__INIT;
+    acquire.resource = "erp";
+    acquire.mode = SB__MODE__MODE_EXCLUSIVE;
+    acquire.claim = UINT64_C(0xfedcba9876543210);
+    acquire.reason = "Bestellung f\xc3\xbcr M\xc3\xbcller";
+    Sb__Request request = SB__REQUEST__INIT;
+    request.id = 7;
+    request.session = UINT64_MAX;
+    request.body_case = SB__REQUEST__BODY_ACQUIRE;
+    request.acquire = &acquire;
+    struct buffer buffer = packed(&request.base);
+    Sb__Request *back = NULL;
+    assert_int_equal(wire_request(buffer.data, buffer.size, &back, NULL), ERR_OK);
+    assert_int_equal(back->id, 7);
+    assert_true(back->session == UINT64_MAX);
+    assert_int_equal(back->body_case, SB__REQUEST__BODY_ACQUIRE);
+    assert_true(back->acquire->claim == acquire.claim);
+    assert_string_equal(back->acquire->reason, acquire.reason);
+    sb__request__free_unpacked(back, NULL);
+    buffer_free(&buffer);
+}
+
+static void an_empty_frame_is_no_request(void **state)
+{
+    (void)state;
+    refused("", 0, "says what it wants");
+    refused(BYTES("\x08\x01\x10\x02"), "says what it wants"); // id and session alone
+}
+
+static void bytes_that_are_no_message_are_refused(void **state)
+{
+    (void)state;
+    refused(BYTES("GET / HTTP/1.1\r\n\r\n"), "are not a message");
+    refused(BYTES("{\"snapshot\":{}}"), "are not a message");
+    refused(BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), "are not a message");
+    refused(BYTES("\x52\x7f"), "are not a message"); // a Hello of 127 bytes that are not there
+}
+
+static void a_frame_that_was_cut_anywhere_never_gives_half_a_hello(void **state)
+{
+    (void)state;
+    Sb__Hello hello = SB__HELLO__INIT;
+    char *jobs[] = {"prices", "ddt"};
+    hello.name = "sync-prices";
+    hello.jobs = jobs;
+    hello.n_jobs = 2;
+    hello.instance = 1;
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_HELLO;
+    request.hello = &hello;
+    struct buffer buffer = packed(&request.base);
+    for (size_t size = 0; size < buffer.size; size++) {
+        Sb__Request *back = NULL;
+        // An exact copy, so that a read past its end is seen by the sanitizer.
+        void *copy = malloc(size + 1);
+        assert_non_null(copy);
+        memcpy(copy, buffer.data, size);
+        assert_int_equal(wire_request(copy, size, &back, NULL), ERR_INVALID);
+        assert_null(back);
+        free(copy);
+    }
+    buffer_free(&buffer);
+}
+
+static void names_and_lines_have_their_lengths(void **state)
+{
+    (void)state;
+    Sb__Request *back = NULL;
+    Sb__Hello hello = SB__HELLO__INIT;
+    hello.name = letters(WIRE_NAME_MAX + 1);
+    refused_hello(&hello, "field name has 65 bytes; at most 64");
+    Sb__Acquire acquire = SB__ACQUIRE__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_ACQUIRE;
+    request.acquire = &acquire;
+    acquire.reason = letters(WIRE_TEXT_MAX);
+    struct buffer buffer = packed(&request.base);
+    assert_int_equal(wire_request(buffer.data, buffer.size, &back, NULL), ERR_OK);
+    sb__request__free_unpacked(back, NULL);
+    buffer_free(&buffer);
+    acquire.reason = letters(WIRE_TEXT_MAX + 1);
+    buffer = packed(&request.base);
+    refused(buffer.data, buffer.size, "field reason has 1025 bytes");
+    buffer_free(&buffer);
+}
+
+static void strings_must_be_utf8_however_deep_they_lie(void **state)
+{
+    (void)state;
+    Sb__Hello hello = SB__HELLO__INIT;
+    char *jobs[] = {"prices", "caff\xe8"};
+    hello.jobs = jobs;
+    hello.n_jobs = 2;
+    refused_hello(&hello, "field jobs is not UTF-8");
+    hello.n_jobs = 1;
+    Sb__Result result = SB__RESULT__INIT;
+    result.error = "\xc0\xaf";
+    Sb__RunState run = SB__RUN_STATE__INIT;
+    run.result = &result;
+    Sb__RunState *runs[] = {&run};
+    hello.runs = runs;
+    hello.n_runs = 1;
+    refused_hello(&hello, "field error is not UTF-8");
+}
+
+static void lists_have_their_lengths(void **state)
+{
+    (void)state;
+    enum { COUNT = WIRE_LIST_MAX + 1 };
+    static Sb__Renew items[COUNT];
+    static Sb__Renew *leases[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        sb__renew__init(&items[i]);
+        leases[i] = &items[i];
+    }
+    Sb__Hello hello = SB__HELLO__INIT;
+    hello.leases = leases;
+    hello.n_leases = COUNT;
+    refused_hello(&hello, "field leases has 1025 items; at most 1024");
+}
+
+static void the_body_of_a_call_has_its_length(void **state)
+{
+    (void)state;
+    static uint8_t bytes[WIRE_BODY_MAX + 1];
+    Sb__Call call = SB__CALL__INIT;
+    call.body = (ProtobufCBinaryData){.data = bytes, .len = sizeof bytes};
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_CALL;
+    request.call = &call;
+    struct buffer buffer = packed(&request.base);
+    refused(buffer.data, buffer.size, "field body has 262145 bytes");
+    buffer_free(&buffer);
+}
+
+// Two bytes an item in the frame, a hundred and more in memory.
+static void many_empty_items_in_a_small_frame_do_not_take_all_memory(void **state)
+{
+    (void)state;
+    enum { ITEMS = 400 * 1000 };
+    const size_t hello_size = 2 * ITEMS;
+    uint8_t *frame = malloc(hello_size + 4);
+    assert_non_null(frame);
+    const uint8_t head[] = {0x52, (uint8_t)(hello_size | 0x80), (uint8_t)(hello_size >> 7 | 0x80),
+                            (uint8_t)(hello_size >> 14)};
+    memcpy(frame, head, sizeof head);
+    for (size_t i = 0; i < ITEMS; i++) {
+        frame[4 + 2 * i] = 0x52; // Hello.runs, of no bytes
+        frame[5 + 2 * i] = 0;
+    }
+    refused(frame, hello_size + 4, "are not a message");
+    free(frame);
+}
+
+static void a_oneof_that_is_said_twice_is_taken_once(void **state)
+{
+    (void)state;
+    // Ping, then Bye, then Ping: the last one counts, and nothing leaks.
+    Sb__Request *request = NULL;
+    assert_int_equal(wire_request(BYTES("\x62\x00\x5a\x00\x62\x00"), &request, NULL), ERR_OK);
+    assert_int_equal(request->body_case, SB__REQUEST__BODY_PING);
+    sb__request__free_unpacked(request, NULL);
+}
+
+static void fields_of_a_later_version_are_passed_over(void **state)
+{
+    (void)state;
+    Sb__Request *request = NULL;
+    assert_int_equal(wire_request(BYTES("\x08\x05\xa2\x06\x03"
+                                        "abc"
+                                        "\x62\x00"),
+                                  &request, NULL),
+                     ERR_OK);
+    assert_int_equal(request->id, 5);
+    sb__request__free_unpacked(request, NULL);
+}
+
+static void replies_and_events_may_be_long_but_must_be_utf8(void **state)
+{
+    (void)state;
+    Sb__Reply reply = SB__REPLY__INIT;
+    reply.text = letters(WIRE_TEXT_MAX + 1);
+    struct buffer buffer = packed(&reply.base);
+    Sb__Reply *back = NULL;
+    assert_int_equal(wire_reply(buffer.data, buffer.size, &back, NULL), ERR_OK);
+    sb__reply__free_unpacked(back, NULL);
+    buffer_free(&buffer);
+    back = NULL;
+    reply.text = "caff\xe8";
+    buffer = packed(&reply.base);
+    assert_int_equal(wire_reply(buffer.data, buffer.size, &back, NULL), ERR_INVALID);
+    assert_null(back);
+    buffer_free(&buffer);
+
+    Sb__Tick tick = SB__TICK__INIT;
+    tick.job = "prices";
+    Sb__Event event = SB__EVENT__INIT;
+    event.body_case = SB__EVENT__BODY_TICK;
+    event.tick = &tick;
+    buffer = packed(&event.base);
+    Sb__Event *said = NULL;
+    assert_int_equal(wire_event(buffer.data, buffer.size, &said, NULL), ERR_OK);
+    assert_string_equal(said->tick->job, "prices");
+    sb__event__free_unpacked(said, NULL);
+    buffer_free(&buffer);
+}
+
+static void the_body_of_a_call_is_read_by_its_type(void **state)
+{
+    (void)state;
+    Sb__OrderKey key = SB__ORDER_KEY__INIT;
+    key.key = "A-1";
+    struct buffer buffer = packed(&key.base);
+    ProtobufCMessage *back = NULL;
+    assert_int_equal(wire_unpack(&sb__order_key__descriptor, buffer.data, buffer.size, &back, NULL), ERR_OK);
+    assert_string_equal(((Sb__OrderKey *)back)->key, "A-1");
+    protobuf_c_message_free_unpacked(back, NULL);
+    buffer_free(&buffer);
+    struct fault fault = {0};
+    back = NULL;
+    assert_int_equal(wire_unpack(&sb__order_key__descriptor, "\x0a\x09x", 3, &back, &fault), ERR_INVALID);
+    assert_non_null(strstr(fault.text, "OrderKey"));
+    assert_null(back);
+}
+
+static void a_message_that_is_too_long_for_its_buffer_is_not_packed(void **state)
+{
+    (void)state;
+    struct buffer buffer;
+    buffer_init(&buffer, 16);
+    Sb__Reply reply = SB__REPLY__INIT;
+    reply.text = letters(17);
+    assert_int_equal(wire_pack(&reply.base, &buffer), ERR_FULL);
+    assert_int_equal(buffer.size, 0);
+    buffer_free(&buffer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_comes_back_as_it_was_sent),
+        cmocka_unit_test(an_empty_frame_is_no_request),
+        cmocka_unit_test(bytes_that_are_no_message_are_refused),
+        cmocka_unit_test(a_frame_that_was_cut_anywhere_never_gives_half_a_hello),
+        cmocka_unit_test(names_and_lines_have_their_lengths),
+        cmocka_unit_test(strings_must_be_utf8_however_deep_they_lie),
+        cmocka_unit_test(lists_have_their_lengths),
+        cmocka_unit_test(the_body_of_a_call_has_its_length),
+        cmocka_unit_test(many_empty_items_in_a_small_frame_do_not_take_all_memory),
+        cmocka_unit_test(a_oneof_that_is_said_twice_is_taken_once),
+        cmocka_unit_test(fields_of_a_later_version_are_passed_over),
+        cmocka_unit_test(replies_and_events_may_be_long_but_must_be_utf8),
+        cmocka_unit_test(the_body_of_a_call_is_read_by_its_type),
+        cmocka_unit_test(a_message_that_is_too_long_for_its_buffer_is_not_packed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
