@@ -301,7 +301,7 @@ class Bus:
         return self.cli("order", "place", "-", "--key", key, *args, stdin=json.dumps(body or {"item": key}), **options)
 
     # ------------------------------------------------------------ the ERP
-    def erp(self, path, method="GET", **query):
+    def erp(self, path, method="GET", /, **query):
         """One request to the ERP: (status, text)."""
         url = f"{self.erp_url}{path}"
         if query:
