@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 enum { READERS_MAX = 64, SMB_MAGIC = 0x517B, CIFS_MAGIC = (int)0xFF534D42 };
 
@@ -227,6 +230,22 @@ static int grow(struct store *self)
     return code;
 }
 
+// LMDB calls a write that the end of the disk cut short EIO. The pages of a transaction that was not
+// committed are nobody's, so that end can be told from an error that leaves the disk unknown: there is no
+// room left.
+static bool is_full(const struct store *self)
+{
+    struct statvfs system;
+    struct stat file;
+    struct rlimit limit;
+    char name[PATH_MAX];
+    if (statvfs(self->path, &system) == 0 && (geteuid() == 0 ? system.f_bfree : system.f_bavail) == 0)
+        return true;
+    return (size_t)snprintf(name, sizeof name, "%s/data.mdb", self->path) < sizeof name &&
+           stat(name, &file) == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+           (rlim_t)file.st_size >= limit.rlim_cur;
+}
+
 // One attempt; `ret_code` is LMDB's own error, 0 when the body alone refused.
 static enum err attempt(struct store *self, store_body *body, void *arg, int *ret_code, struct fault *fault)
 {
@@ -237,6 +256,8 @@ static enum err attempt(struct store *self, store_body *body, void *arg, int *re
     enum err err = body(&txn, arg, fault);
     if (err == ERR_OK && txn.error == 0) {
         *ret_code = mdb_txn_commit(txn.txn);
+        if (*ret_code == EIO && is_full(self))
+            *ret_code = ENOSPC;
         return err_of(*ret_code);
     }
     mdb_txn_abort(txn.txn);
