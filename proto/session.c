@@ -290,11 +290,11 @@ static void take_greeting(struct session *self, const Sb__Reply *reply)
 // ---------------------------------------------------------------- inputs
 
 // What is over is over before anything else is looked at: a late answer must not revive it.
-static void begin(struct session *self, int64_t now_ms)
+void session_begin(struct session *self, int64_t now_ms)
 {
     if (now_ms > self->now_ms)
         self->now_ms = now_ms;
-    session_lease_time(self);
+    session_lease_ends(self);
 }
 
 static void take_call(struct session *self, Sb__Reply **reply_p)
@@ -351,7 +351,7 @@ static void take_reply(struct session *self, Sb__Reply **reply_p, const void *da
 
 void session_reply(struct session *self, int64_t now_ms, Sb__Reply *reply, const void *data, size_t size)
 {
-    begin(self, now_ms);
+    session_begin(self, now_ms);
     take_reply(self, &reply, data, size);
     if (reply != NULL)
         sb__reply__free_unpacked(reply, NULL);
@@ -359,7 +359,8 @@ void session_reply(struct session *self, int64_t now_ms, Sb__Reply *reply, const
 
 void session_time(struct session *self, int64_t now_ms)
 {
-    begin(self, now_ms);
+    session_begin(self, now_ms);
+    session_lease_time(self);
     session_ask_time(self);
     session_state_time(self);
     if (self->now_ms < self->next_ms)

@@ -119,8 +119,7 @@ int64_t session_ask_deadline(const struct session *self)
 // Takes the request over.
 static uint64_t ask(struct session *self, int64_t now_ms, Sb__Request *request, uint32_t timeout_ms)
 {
-    if (now_ms > self->now_ms)
-        self->now_ms = now_ms;
+    session_begin(self, now_ms);
     struct session_ask *one = self->ask_count < SESSION_ASKS_MAX ? calloc(1, sizeof *one) : NULL;
     if (one == NULL) {
         sb__request__free_unpacked(request, NULL);

@@ -188,8 +188,16 @@ static void ask_to_yield(struct session *self, struct session_wish *wish, uint64
     news->notice.pause = pause;
 }
 
-// A grant that came after its life by the holder's clock is given back unused, and the wish goes on under a
-// new claim.
+// The wish goes on under a new claim: the old one's lease is over, though the program never had it.
+static void claim_anew(struct session *self, struct session_wish *wish)
+{
+    wish->wire_claim = random_next(&self->random);
+    wish->asked_id = 0;
+    wish->first_ms = 0;
+    wish->next_ms = self->now_ms;
+}
+
+// A grant that came after its life by the holder's clock is given back unused.
 static void refuse_late_grant(struct session *self, size_t index, uint64_t token)
 {
     struct session_wish *place = take_place(self);
@@ -201,10 +209,7 @@ static void refuse_late_grant(struct session *self, size_t index, uint64_t token
     } else {
         free(resource);
     }
-    wish->wire_claim = random_next(&self->random);
-    wish->asked_id = 0;
-    wish->first_ms = 0;
-    wish->next_ms = self->now_ms;
+    claim_anew(self, wish);
 }
 
 static void take_granted(struct session *self, size_t index, const Sb__Granted *granted)
@@ -280,6 +285,8 @@ static void take_acquire_reply(struct session *self, size_t index, Sb__Reply **r
         take_granted(self, index, reply->granted);
     else if (ok && reply->body_case == SB__REPLY__BODY_WAITING)
         take_waiting(self, wish, reply_p);
+    else if (reply->code == SB__CODE__CODE_LEASE_LOST)
+        claim_anew(self, wish);
     else
         take_refusal(self, wish, reply_p);
 }
@@ -407,13 +414,22 @@ static void end_by_time(struct session *self, struct session_wish *wish)
     }
 }
 
-void session_lease_time(struct session *self)
+void session_lease_ends(struct session *self)
 {
     for (size_t i = 0; i < self->wish_count; i++) {
         struct session_wish *wish = &self->wishes[i];
         if (wish->state != SESSION_WISH_FREE && self->now_ms >= wish->end_ms)
             end_by_time(self, wish);
-        if (self->state != SESSION_JOINED || self->now_ms < wish->next_ms)
+    }
+}
+
+void session_lease_time(struct session *self)
+{
+    if (self->state != SESSION_JOINED)
+        return;
+    for (size_t i = 0; i < self->wish_count; i++) {
+        struct session_wish *wish = &self->wishes[i];
+        if (self->now_ms < wish->next_ms)
             continue;
         switch (wish->state) {
         case SESSION_WISH_WAITING: send_acquire(self, wish); break;
@@ -462,8 +478,7 @@ static bool is_valid(const struct session *self, const struct syncbus_wish *wish
 
 uint64_t session_acquire(struct session *self, int64_t now_ms, const struct syncbus_wish *wish)
 {
-    if (now_ms > self->now_ms)
-        self->now_ms = now_ms;
+    session_begin(self, now_ms);
     if (!is_valid(self, wish)) {
         errno = EINVAL;
         return 0;
@@ -508,8 +523,7 @@ static void forget_news(struct session *self, uint64_t claim)
 
 static void give_up(struct session *self, int64_t now_ms, uint64_t claim, bool yielded)
 {
-    if (now_ms > self->now_ms)
-        self->now_ms = now_ms;
+    session_begin(self, now_ms);
     if (claim != 0)
         forget_news(self, claim);
     struct session_wish *wish = find(self, claim);

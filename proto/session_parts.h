@@ -152,6 +152,7 @@ void session_free_news(struct session_news *news);
 void session_drop_news(struct session *self);
 
 // session.c: the registration.
+void session_begin(struct session *self, int64_t now_ms);
 uint64_t session_next_id(struct session *self);
 void session_greet_again(struct session *self);
 void session_connect_again(struct session *self, const char *why);
@@ -161,6 +162,7 @@ void session_lease_hello(struct session *self, Sb__Hello *hello, Sb__Renew *rene
 void session_lease_joined(struct session *self);
 bool session_lease_reply(struct session *self, Sb__Reply **reply_p);
 void session_lease_paused(struct session *self, const char *resource, uint64_t pause);
+void session_lease_ends(struct session *self);
 void session_lease_time(struct session *self);
 int64_t session_lease_deadline(const struct session *self);
 void session_lease_free(struct session *self);

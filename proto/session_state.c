@@ -258,9 +258,7 @@ static bool take_epoch(struct session *self, uint64_t epoch)
 void session_event(struct session *self, int64_t now_ms, const char *topic, const Sb__Event *event,
                    const void *data, size_t size)
 {
-    if (now_ms > self->now_ms)
-        self->now_ms = now_ms;
-    session_lease_time(self);
+    session_begin(self, now_ms);
     if (self->topics == NULL || !has_prefix(topic, self->topics) || !take_epoch(self, event->epoch))
         return;
     if (self->anonymous && !self->was_joined) {
