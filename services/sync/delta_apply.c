@@ -1,0 +1,516 @@
+#include "services/sync/delta.h"
+
+#include "proto/io/clock.h"
+#include "services/sync/changes.h"
+#include "services/sync/decode.h"
+#include "services/sync/delta_store.h"
+#include "services/sync/pack.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A comparison under way: rows come in, differences gather.
+struct compare {
+    struct delta *self;
+    const struct delta_run *run;
+    struct store_txn *txn;  // the state that the export is compared with
+    uint64_t ids_end;       // of that state
+    uint8_t *seen;          // one bit for each dense id: the export has a row of it
+    uint8_t *kept;          // the same: a rejected row protects it from deletion
+    uint64_t met;           // records with either bit
+    uint64_t unreadable;    // rejected rows whose key cannot be read
+    struct changes changes; // the difference
+    Sb__Result *result;     // counts
+    struct buffer key;      // of the row in hand
+    struct buffer scratch;  // its canonical bytes, or its JSON
+    enum err broken;        // the store or the memory failed, not the export
+};
+
+static bool has_bit(const uint8_t *map, uint64_t id)
+{
+    return (map[id / 8] >> id % 8 & 1) != 0;
+}
+
+static void set_bit(struct compare *self, uint8_t *map, uint64_t id)
+{
+    self->met += !has_bit(self->seen, id) && !has_bit(self->kept, id);
+    map[id / 8] = (uint8_t)(map[id / 8] | 1u << id % 8);
+}
+
+// Ends the decoding for a reason that is not the export's.
+static enum err give_up(struct compare *self, enum err err, struct fault *fault)
+{
+    self->broken = err;
+    return fault_set(fault, err, "%s: %s", self->self->job->data, err_text(err));
+}
+
+// ---------------------------------------------------------------- rows
+
+// Looks the key in hand up. ERR_NOT_FOUND: no such record.
+static enum err look_up(struct compare *self, struct stored_record *ret)
+{
+    uint8_t room[RECORD_STORE_KEY_SIZE];
+    struct bytes value;
+    const struct bytes whole = {.data = self->key.data, .size = self->key.size};
+    const struct bytes key = record_store_key(whole, room);
+    enum err err = store_get(self->txn, TABLE_RECORDS, key, &value);
+    if (err == ERR_OK)
+        err = delta_read_record(key, value, ret);
+    if (err == ERR_OK && ret->id >= self->ids_end)
+        err = ERR_CORRUPT;
+    return err;
+}
+
+static enum err reject(struct compare *self, const struct row *row, const char *why, struct fault *fault)
+{
+    self->result->rejected++;
+    enum err err = ERR_OK;
+    if (row->raw != NULL) {
+        err = changes_reject(&self->changes, row->line, why, row->raw, row->raw_size);
+    } else {
+        buffer_clear(&self->scratch);
+        (void)!record_json(row, &self->scratch); // as much of it as fits
+        err = changes_reject(&self->changes, row->line, why, self->scratch.data, self->scratch.size);
+    }
+    return err == ERR_OK ? err : give_up(self, err, fault);
+}
+
+// A row that could not be decoded: sets it aside, and protects the record that it stands for.
+static enum err take_bad(struct compare *self, const struct row *row, struct fault *fault)
+{
+    const struct words *names = &self->self->job->key;
+    struct stored_record stored;
+    enum err err = record_key(row, names, &self->key, NULL);
+    if (err == ERR_NO_MEMORY)
+        return give_up(self, err, fault);
+    if (err != ERR_OK) {
+        self->unreadable++;
+        return reject(self, row, row->why, fault);
+    }
+    err = look_up(self, &stored);
+    if (err == ERR_OK)
+        set_bit(self, self->kept, stored.id);
+    else if (err != ERR_NOT_FOUND)
+        return give_up(self, err, fault);
+    return reject(self, row, row->why, fault);
+}
+
+static enum err add_change(struct compare *self, const struct row *row, struct change *change,
+                           struct fault *fault)
+{
+    buffer_clear(&self->scratch);
+    enum err err = record_json(row, &self->scratch);
+    if (err == ERR_FULL)
+        return reject(self, row, "too large", fault);
+    change->key = (struct bytes){.data = self->key.data, .size = self->key.size};
+    change->json = (struct bytes){.data = self->scratch.data, .size = self->scratch.size};
+    if (err == ERR_OK)
+        err = changes_add(&self->changes, change);
+    if (err != ERR_OK)
+        return give_up(self, err, fault);
+    self->result->created += change->op == SB__OP__OP_CREATED;
+    self->result->changed += change->op == SB__OP__OP_CHANGED;
+    return ERR_OK;
+}
+
+// A second row of a key: nothing if it says the same as the first.
+static enum err take_again(struct compare *self, const struct row *row, const uint8_t *first,
+                           const uint8_t *hash, struct fault *fault)
+{
+    if (memcmp(first, hash, RECORD_HASH_SIZE) != 0)
+        return reject(self, row, "another row of this key came first, with other values", fault);
+    self->result->unchanged++;
+    return ERR_OK;
+}
+
+static enum err take_row(void *arg, const struct row *row, struct fault *fault)
+{
+    struct compare *self = arg;
+    struct fault why = {.err = ERR_OK};
+    struct stored_record stored;
+    struct change change = {.op = SB__OP__OP_CREATED};
+    self->result->seen++;
+    if (row->why != NULL)
+        return take_bad(self, row, fault);
+    enum err err = record_key(row, &self->self->job->key, &self->key, &why);
+    if (err == ERR_NOT_FOUND || err == ERR_FULL) {
+        self->unreadable++;
+        return reject(self, row, why.text, fault);
+    }
+    if (err == ERR_OK)
+        err = record_hash(row, &self->scratch, change.hash);
+    if (err == ERR_OK)
+        err = look_up(self, &stored);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return give_up(self, err, fault);
+    const struct bytes key = {.data = self->key.data, .size = self->key.size};
+    if (err == ERR_NOT_FOUND) {
+        const struct change *first = changes_find(&self->changes, key);
+        return first != NULL ? take_again(self, row, first->hash, change.hash, fault)
+                             : add_change(self, row, &change, fault);
+    }
+    if (has_bit(self->seen, stored.id)) {
+        const struct change *first = changes_find(&self->changes, key);
+        return take_again(self, row, first != NULL ? first->hash : stored.hash, change.hash, fault);
+    }
+    set_bit(self, self->seen, stored.id);
+    if (memcmp(stored.hash, change.hash, RECORD_HASH_SIZE) == 0) {
+        self->result->unchanged++;
+        return ERR_OK;
+    }
+    change.op = SB__OP__OP_CHANGED;
+    change.id = stored.id;
+    return add_change(self, row, &change, fault);
+}
+
+// ---------------------------------------------------------------- deletions
+
+// Adds what the export no longer has. Of `gone` records the first so many, in key order, are withheld.
+static enum err add_deletions(struct compare *self, uint64_t gone, struct fault *fault)
+{
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    struct stored_record stored;
+    uint64_t withhold = gone < self->unreadable ? gone : self->unreadable;
+    self->result->withheld = withhold;
+    enum err err = store_scan_begin(self->txn, TABLE_RECORDS, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, (struct bytes){.data = NULL}, &key, &value);
+    for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
+        err = delta_read_record(key, value, &stored);
+        if (err == ERR_OK && stored.id >= self->ids_end)
+            err = ERR_CORRUPT;
+        if (err != ERR_OK)
+            break;
+        if (has_bit(self->seen, stored.id) || has_bit(self->kept, stored.id))
+            continue;
+        if (withhold > 0) {
+            withhold--;
+            continue;
+        }
+        const struct change change = {.op = SB__OP__OP_DELETED, .key = stored.key, .id = stored.id};
+        err = changes_add(&self->changes, &change);
+        if (err != ERR_OK)
+            break;
+        self->result->deleted++;
+    }
+    store_scan_end(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : give_up(self, err, fault);
+}
+
+// Looks at the whole of what came: is it an export that may be believed?
+static enum err judge(struct compare *self, struct fault *fault)
+{
+    const struct config_job *job = self->self->job;
+    const Sb__Result *result = self->result;
+    uint64_t count = 0;
+    if ((double)result->rejected * 1e6 > (double)result->seen * job->max_rejects_ppm) {
+        const struct reject *first = &self->changes.rejects[0];
+        return fault_set(fault, ERR_INVALID,
+                         "%" PRIu64 " of %" PRIu64
+                         " rows were rejected, more than max_rejects (%g%%); the first, "
+                         "at line %" PRIu64 ": %.*s",
+                         result->rejected, result->seen, job->max_rejects_ppm / 1e4, first->line,
+                         (int)first->why.size, (const char *)first->why.data);
+    }
+    const enum err err = store_count(self->txn, TABLE_RECORDS, &count);
+    if (err != ERR_OK)
+        return give_up(self, err, fault);
+    if (!job->source.complete || count == 0)
+        return ERR_OK;
+    if (result->seen == result->rejected)
+        return fault_set(fault, ERR_INVALID,
+                         "the export has no records, but %" PRIu64 " are stored: it is taken for broken",
+                         count);
+    assert(self->met <= count);
+    return self->met == count ? ERR_OK : add_deletions(self, count - self->met, fault);
+}
+
+// ---------------------------------------------------------------- the commit
+
+// One write transaction under way.
+struct commit {
+    struct compare *compare;
+    Sb__StoredEntity *entity; // as it will be
+    uint64_t free_ids;        // in the table of them
+    int64_t now_ms;           // Unix ms
+};
+
+// A dense id for a new record: one that a deleted record had, if there is any.
+static enum err take_id(struct store_txn *txn, struct commit *commit, uint64_t *ret)
+{
+    if (commit->free_ids == 0) {
+        *ret = commit->entity->ids_end++;
+        return ERR_OK;
+    }
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    uint8_t room[8];
+    enum err err = store_scan_begin(txn, TABLE_FREE, &scan);
+    if (err == ERR_OK)
+        err = store_scan_last(scan, (struct bytes){.data = NULL}, &key, &value);
+    if (err == ERR_OK)
+        *ret = store_number_of(key);
+    store_scan_end(&scan);
+    commit->free_ids--;
+    return err == ERR_OK ? store_delete(txn, TABLE_FREE, store_number(*ret, room)) : err;
+}
+
+static enum err put_record(struct store_txn *txn, const struct change *change, struct bytes key, uint64_t id,
+                           uint64_t seq)
+{
+    const uint32_t key_size = key.size == change->key.size ? 0 : (uint32_t)change->key.size;
+    uint8_t *place = NULL;
+    const enum err err = store_reserve(txn, TABLE_RECORDS, key,
+                                       RECORD_HASH_SIZE + 16 + sizeof key_size + key_size + change->json.size,
+                                       (void **)&place);
+    if (err != ERR_OK)
+        return err;
+    memcpy(place, change->hash, RECORD_HASH_SIZE);
+    memcpy(place + RECORD_HASH_SIZE, &id, sizeof id);
+    memcpy(place + RECORD_HASH_SIZE + 8, &seq, sizeof seq);
+    memcpy(place + RECORD_HASH_SIZE + 16, &key_size, sizeof key_size);
+    place += RECORD_HASH_SIZE + 16 + sizeof key_size;
+    memcpy(place, change->key.data, key_size);
+    memcpy(place + key_size, change->json.data, change->json.size);
+    return ERR_OK;
+}
+
+// The change as a feed item.
+static enum err put_item(struct store_txn *txn, const struct commit *commit, const struct change *change,
+                         uint64_t seq)
+{
+    enum { SEQ = 1, OP = 2, RECORD = 3, RUN = 4, TIME = 5 };
+    struct compare *compare = commit->compare;
+    struct buffer *item = &compare->scratch;
+    struct buffer *record = &compare->key;
+    uint8_t room[8];
+    buffer_clear(item);
+    buffer_clear(record);
+    enum err err = pack_record(record, change->key, change->json,
+                               (struct bytes){.data = change->hash, .size = RECORD_HASH_SIZE}, seq);
+    if (err == ERR_OK)
+        err = pack_number(item, SEQ, seq);
+    if (err == ERR_OK)
+        err = pack_number(item, OP, (uint64_t)change->op);
+    if (err == ERR_OK)
+        err = pack_bytes(item, RECORD, (struct bytes){.data = record->data, .size = record->size});
+    if (err == ERR_OK)
+        err = pack_number(item, RUN, compare->run->run);
+    if (err == ERR_OK)
+        err = pack_number(item, TIME, (uint64_t)commit->now_ms);
+    return err == ERR_OK ? store_put(txn, TABLE_FEED, store_number(seq, room),
+                                     (struct bytes){.data = item->data, .size = item->size})
+                         : err;
+}
+
+static enum err put_change(struct store_txn *txn, struct commit *commit, const struct change *change)
+{
+    uint8_t room[RECORD_STORE_KEY_SIZE];
+    uint8_t number[8];
+    const struct bytes key = record_store_key(change->key, room);
+    const uint64_t seq = ++commit->entity->last_seq;
+    uint64_t id = change->id;
+    enum err err = ERR_OK;
+    if (change->op == SB__OP__OP_DELETED) {
+        err = store_delete(txn, TABLE_RECORDS, key);
+        if (err == ERR_OK)
+            err = store_put(txn, TABLE_FREE, store_number(id, number), (struct bytes){.data = "", .size = 0});
+        commit->free_ids++;
+    } else {
+        if (change->op == SB__OP__OP_CREATED)
+            err = take_id(txn, commit, &id);
+        if (err == ERR_OK)
+            err = put_record(txn, change, key, id, seq);
+    }
+    return err == ERR_OK ? put_item(txn, commit, change, seq) : err;
+}
+
+// The rejects of this run take the place of the last one's.
+static enum err put_rejects(struct store_txn *txn, const struct compare *compare)
+{
+    enum { LINE = 1, WHY = 2, RAW = 3, RUN = 4 };
+    const struct changes *changes = &compare->changes;
+    struct buffer *item = (struct buffer *)&compare->scratch;
+    uint8_t room[8];
+    uint64_t old = 0;
+    enum err err = store_count(txn, TABLE_REJECTS, &old);
+    for (uint64_t i = changes->reject_count + 1; i <= old && err == ERR_OK; i++)
+        err = store_delete(txn, TABLE_REJECTS, store_number(i, room));
+    for (uint64_t i = 0; i < changes->reject_count && err == ERR_OK; i++) {
+        const struct reject *reject = &changes->rejects[i];
+        buffer_clear(item);
+        err = pack_number(item, LINE, reject->line);
+        if (err == ERR_OK)
+            err = pack_bytes(item, WHY, reject->why);
+        if (err == ERR_OK)
+            err = pack_bytes(item, RAW, reject->raw);
+        if (err == ERR_OK)
+            err = pack_number(item, RUN, compare->run->run);
+        if (err == ERR_OK)
+            err = store_put(txn, TABLE_REJECTS, store_number(i + 1, room),
+                            (struct bytes){.data = item->data, .size = item->size});
+    }
+    return err;
+}
+
+static enum err put_publication(struct store_txn *txn, const struct compare *compare, uint64_t first)
+{
+    const Sb__Result *result = compare->result;
+    uint8_t room[8];
+    Sb__Change change = SB__CHANGE__INIT;
+    change.entity = compare->self->job->name;
+    change.run = compare->run->run;
+    change.first = first;
+    change.last = result->last_seq;
+    change.created = result->created;
+    change.changed = result->changed;
+    change.deleted = result->deleted;
+    change.feed = compare->self->feed;
+    return delta_put_message(txn, TABLE_PUBLICATIONS, store_number(first, room), &change.base);
+}
+
+static enum err put_all(struct store_txn *txn, struct commit *commit)
+{
+    struct compare *compare = commit->compare;
+    Sb__StoredEntity *entity = commit->entity;
+    const struct changes *changes = &compare->changes;
+    const uint64_t first = entity->last_seq + 1;
+    enum err err = store_count(txn, TABLE_FREE, &commit->free_ids);
+    for (size_t i = 0; i < changes->count && err == ERR_OK; i++)
+        err = put_change(txn, commit, &changes->items[i]);
+    compare->result->last_seq = entity->last_seq;
+    if (err == ERR_OK)
+        err = put_rejects(txn, compare);
+    if (err == ERR_OK && changes->count > 0)
+        err = put_publication(txn, compare, first);
+    if (err == ERR_OK)
+        err = delta_put_result(txn, compare->self, compare->run, compare->result, entity);
+    return err == ERR_OK ? delta_put_entity(txn, entity) : err;
+}
+
+// The body of the transaction: it may run again, so all that it counts begins anew.
+static enum err write_all(struct store_txn *txn, void *arg, struct fault *fault)
+{
+    struct compare *compare = arg;
+    const uint64_t token = compare->run->token;
+    struct commit commit = {.compare = compare, .now_ms = compare->result->ended_ms};
+    enum err err = delta_read_entity(txn, &commit.entity, fault);
+    if (err != ERR_OK)
+        return err;
+    // I3: what was fetched under an older lease than what is stored is not news.
+    if (token != 0 && token < commit.entity->token) {
+        err = fault_set(fault, ERR_STALE,
+                        "it was fetched under token %" PRIu64 ", but the store has what token %" PRIu64
+                        " fetched",
+                        token, commit.entity->token);
+    } else {
+        if (token != 0)
+            commit.entity->token = token;
+        err = put_all(txn, &commit);
+        if (err != ERR_OK)
+            (void)fault_set(fault, err, "%s: %s", compare->self->job->data, err_text(err));
+    }
+    sb__stored_entity__free_unpacked(commit.entity, NULL);
+    return err;
+}
+
+// ---------------------------------------------------------------- all of it
+
+static enum err begin_compare(struct compare *self, struct fault *fault)
+{
+    Sb__StoredEntity *entity = NULL;
+    changes_init(&self->changes);
+    buffer_init(&self->key, 2 * (size_t)RECORD_SIZE_MAX);
+    buffer_init(&self->scratch, 4 * (size_t)RECORD_SIZE_MAX);
+    enum err err = store_read(self->self->store, &self->txn, fault);
+    if (err == ERR_OK)
+        err = delta_read_entity(self->txn, &entity, fault);
+    if (err != ERR_OK)
+        return err;
+    self->ids_end = entity->ids_end;
+    sb__stored_entity__free_unpacked(entity, NULL);
+    self->seen = calloc(1, self->ids_end / 8 + 1);
+    self->kept = calloc(1, self->ids_end / 8 + 1);
+    if (self->seen == NULL || self->kept == NULL)
+        return fault_set(fault, ERR_NO_MEMORY, "%s: %s", self->self->job->data, err_text(ERR_NO_MEMORY));
+    return ERR_OK;
+}
+
+static void end_compare(struct compare *self)
+{
+    store_end(&self->txn);
+    changes_free(&self->changes);
+    buffer_free(&self->key);
+    buffer_free(&self->scratch);
+    free(self->seen);
+    free(self->kept);
+}
+
+// Reads, compares, judges: fills the list of changes, and ends the reading before anything is written.
+static enum err compare_all(struct compare *self, const char *spool, const atomic_bool *cancel,
+                            struct fault *fault)
+{
+    const struct decode_sink sink = {.take = take_row, .arg = self};
+    enum err err = decode_file(self->self->job, spool, &sink, cancel, fault);
+    if (err == ERR_OK)
+        err = judge(self, fault);
+    store_end(&self->txn);
+    changes_sort(&self->changes);
+    return err;
+}
+
+static void begin_result(const struct compare *self)
+{
+    const struct delta_run *run = self->run;
+    *self->result = (Sb__Result)SB__RESULT__INIT;
+    self->result->started_ms = run->started_ms;
+    self->result->fetch_ms = run->fetch_ms;
+    self->result->bytes = run->bytes;
+    self->result->yields = run->yields;
+    self->result->feed = self->self->feed;
+}
+
+enum err delta_apply(struct delta *self, const char *spool, const struct delta_run *run,
+                     const atomic_bool *cancel, Sb__Result *ret, struct fault *fault)
+{
+    Sb__Result result;
+    struct compare compare = {.self = self, .run = run, .result = &result};
+    struct fault found = {.err = ERR_OK};
+    const int64_t start_ms = clock_boot_ms();
+    begin_result(&compare);
+    enum err err = begin_compare(&compare, &found);
+    compare.broken = err;
+    if (err == ERR_OK)
+        err = compare_all(&compare, spool, cancel, &found);
+    result.ended_ms = clock_wall_ms();
+    result.apply_ms = (uint64_t)(clock_boot_ms() - start_ms);
+    if (err == ERR_OK && !atomic_load(cancel)) {
+        result.ok = true;
+        err = delta_write(self, write_all, &compare, &found);
+        if (err != ERR_STALE)
+            compare.broken = err;
+    } else if (err == ERR_OK) {
+        err = fault_set(&found, ERR_REFUSED, "given up before the commit");
+    }
+    end_compare(&compare);
+    if (compare.broken != ERR_OK || err == ERR_REFUSED)
+        return fault_set(fault, err, "%s", found.text);
+    if (err != ERR_OK) {
+        // A broken export is a result, too: it is stored to be reported, and nothing else is touched.
+        struct delta_run failed = *run;
+        failed.fault = found;
+        err = delta_fail(self, &failed, fault);
+        if (err != ERR_OK)
+            return err;
+        begin_result(&compare);
+        result.ended_ms = clock_wall_ms();
+        (void)fault_set(fault, found.err, "%s", found.text);
+    }
+    *ret = result;
+    return ERR_OK;
+}

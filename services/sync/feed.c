@@ -1,0 +1,244 @@
+#include "services/sync/feed.h"
+
+#include "services/sync/delta_store.h"
+#include "services/sync/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// The field under which each list has its entries.
+enum { ENTRIES = 1 };
+
+// A call under way: all its answers come from one state of the store.
+struct call {
+    const struct delta *self;
+    struct store_txn *txn; // that state
+    const uint8_t *body;   // the question
+    size_t body_size;      // bytes
+    struct buffer *ret;    // the answer
+    struct buffer scratch; // a key, or an entry of the answer
+    struct fault *fault;
+};
+
+static enum err unreadable(struct call *call)
+{
+    return fault_set(call->fault, ERR_INVALID, "the body of the call cannot be read");
+}
+
+static uint32_t limit_of(uint32_t asked)
+{
+    if (asked == 0)
+        return FEED_LIMIT_DEFAULT;
+    return asked < FEED_LIMIT_MAX ? asked : FEED_LIMIT_MAX;
+}
+
+// Adds an entry while there is room; false: the answer is full.
+static bool add_entry(struct call *call, struct bytes entry, uint32_t limit, uint32_t *count,
+                      enum err *ret_err)
+{
+    const bool room = *count == 0 || call->ret->size + entry.size + 16 <= FEED_ANSWER_MAX;
+    if (*count == limit || !room)
+        return false;
+    *ret_err = pack_bytes(call->ret, ENTRIES, entry);
+    (*count)++;
+    return *ret_err == ERR_OK;
+}
+
+static struct bytes scratch_bytes(const struct call *call)
+{
+    return (struct bytes){.data = call->scratch.data, .size = call->scratch.size};
+}
+
+// ---------------------------------------------------------------- records
+
+static enum err pack_stored(struct buffer *ret, const struct stored_record *stored)
+{
+    return pack_record(ret, stored->key, stored->json,
+                       (struct bytes){.data = stored->hash, .size = RECORD_HASH_SIZE}, stored->seq);
+}
+
+static enum err answer_get(struct call *call)
+{
+    Sb__RecordKey *query = sb__record_key__unpack(NULL, call->body_size, call->body);
+    if (query == NULL)
+        return unreadable(call);
+    enum err err =
+        record_key_of(query->key, query->n_key, &call->self->job->key, &call->scratch, call->fault);
+    sb__record_key__free_unpacked(query, NULL);
+    if (err != ERR_OK)
+        return err == ERR_NO_MEMORY ? err
+                                    : fault_set(call->fault, ERR_INVALID, "no key: each part must be there");
+    uint8_t room[RECORD_STORE_KEY_SIZE];
+    struct bytes value;
+    struct stored_record stored;
+    const struct bytes key = record_store_key(scratch_bytes(call), room);
+    err = store_get(call->txn, TABLE_RECORDS, key, &value);
+    if (err == ERR_NOT_FOUND)
+        return fault_set(call->fault, err, "%s has no such record", call->self->job->name);
+    if (err == ERR_OK)
+        err = delta_read_record(key, value, &stored);
+    return err == ERR_OK ? pack_stored(call->ret, &stored) : err;
+}
+
+// Gives the records from `from` on, but not `after` itself.
+static enum err list_from(struct call *call, struct bytes after, uint32_t limit, bool *ret_more)
+{
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    struct stored_record stored;
+    uint32_t count = 0;
+    enum err err = store_scan_begin(call->txn, TABLE_RECORDS, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, after, &key, &value);
+    if (err == ERR_OK && key.size == after.size && memcmp(key.data, after.data, key.size) == 0)
+        err = store_scan_next(scan, &key, &value);
+    struct buffer record;
+    buffer_init(&record, 2 * (size_t)RECORD_SIZE_MAX);
+    for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
+        buffer_clear(&record);
+        err = delta_read_record(key, value, &stored);
+        if (err == ERR_OK)
+            err = pack_stored(&record, &stored);
+        if (err != ERR_OK)
+            break;
+        const struct bytes entry = {.data = record.data, .size = record.size};
+        if (!add_entry(call, entry, limit, &count, &err)) {
+            *ret_more = true;
+            break;
+        }
+    }
+    buffer_free(&record);
+    store_scan_end(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err last_seq(struct call *call, uint64_t *ret)
+{
+    Sb__StoredEntity *entity = NULL;
+    const enum err err = delta_read_entity(call->txn, &entity, call->fault);
+    if (err != ERR_OK)
+        return err;
+    *ret = entity->last_seq;
+    sb__stored_entity__free_unpacked(entity, NULL);
+    return ERR_OK;
+}
+
+static enum err answer_list(struct call *call)
+{
+    Sb__RecordQuery *query = sb__record_query__unpack(NULL, call->body_size, call->body);
+    if (query == NULL)
+        return unreadable(call);
+    enum err err = ERR_OK;
+    uint8_t room[RECORD_STORE_KEY_SIZE];
+    struct bytes after = {.data = NULL};
+    const uint32_t limit = limit_of(query->limit);
+    if (query->index[0] != '\0' || query->value[0] != '\0')
+        err = fault_set(call->fault, ERR_INVALID, "an index is not supported by this version");
+    else if (query->n_after > 0)
+        err = record_key_of(query->after, query->n_after, &call->self->job->key, &call->scratch, call->fault);
+    if (err == ERR_OK && query->n_after > 0)
+        after = record_store_key(scratch_bytes(call), room);
+    sb__record_query__free_unpacked(query, NULL);
+    if (err != ERR_OK)
+        return err == ERR_NO_MEMORY ? err : ERR_INVALID;
+    Sb__RecordList rest = SB__RECORD_LIST__INIT;
+    bool more = false;
+    err = last_seq(call, &rest.last_seq);
+    if (err == ERR_OK)
+        err = list_from(call, after, limit, &more);
+    rest.more = more;
+    return err == ERR_OK ? pack_message(call->ret, &rest.base) : err;
+}
+
+// ---------------------------------------------------------------- numbered entries
+
+// Gives the entries of a table after a number, as they are stored.
+static enum err numbered_after(struct call *call, unsigned table, uint64_t after, uint32_t limit,
+                               bool *ret_more)
+{
+    if (after == UINT64_MAX)
+        return ERR_OK;
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    uint8_t room[8];
+    uint32_t count = 0;
+    enum err err = store_scan_begin(call->txn, table, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, store_number(after + 1, room), &key, &value);
+    for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
+        if (!add_entry(call, value, limit, &count, &err)) {
+            *ret_more = true;
+            break;
+        }
+    }
+    store_scan_end(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err answer_feed(struct call *call, const Sb__FeedQuery *query)
+{
+    Sb__FeedList rest = SB__FEED_LIST__INIT;
+    bool more = false;
+    rest.feed = call->self->feed;
+    rest.compacted = query->feed != 0 && query->feed != call->self->feed;
+    enum err err = last_seq(call, &rest.last_seq);
+    if (err != ERR_OK)
+        return err;
+    rest.first_seq = rest.last_seq > 0 ? 1 : 0;
+    if (!rest.compacted)
+        err = numbered_after(call, TABLE_FEED, query->after, limit_of(query->limit), &more);
+    return err == ERR_OK ? pack_message(call->ret, &rest.base) : err;
+}
+
+static enum err answer_rejects(struct call *call, const Sb__FeedQuery *query)
+{
+    Sb__RejectList rest = SB__REJECT_LIST__INIT;
+    bool more = false;
+    const enum err err = numbered_after(call, TABLE_REJECTS, query->after, limit_of(query->limit), &more);
+    rest.more = more;
+    return err == ERR_OK ? pack_message(call->ret, &rest.base) : err;
+}
+
+static enum err answer_numbered(struct call *call, bool rejects)
+{
+    Sb__FeedQuery *query = sb__feed_query__unpack(NULL, call->body_size, call->body);
+    if (query == NULL)
+        return unreadable(call);
+    const enum err err = rejects ? answer_rejects(call, query) : answer_feed(call, query);
+    sb__feed_query__free_unpacked(query, NULL);
+    return err;
+}
+
+// ---------------------------------------------------------------- calls
+
+static enum err answer(struct call *call, const char *method)
+{
+    if (strcmp(method, "get") == 0)
+        return answer_get(call);
+    if (strcmp(method, "list") == 0)
+        return answer_list(call);
+    if (strcmp(method, "feed") == 0 || strcmp(method, "rejects") == 0)
+        return answer_numbered(call, method[0] == 'r');
+    return fault_set(call->fault, ERR_INVALID, "%s answers get, list, feed and rejects, not %.40s",
+                     call->self->job->name, method);
+}
+
+enum err feed_call(struct delta *self, const char *method, const void *body, size_t body_size,
+                   struct buffer *ret, struct fault *fault)
+{
+    const size_t before = ret->size;
+    struct fault found = {.err = ERR_OK};
+    struct call call = {.self = self, .body = body, .body_size = body_size, .ret = ret, .fault = &found};
+    buffer_init(&call.scratch, RECORD_SIZE_MAX * 2);
+    enum err err = store_read(self->store, &call.txn, &found);
+    if (err == ERR_OK)
+        err = answer(&call, method);
+    store_end(&call.txn);
+    buffer_free(&call.scratch);
+    if (err == ERR_OK)
+        return ERR_OK;
+    ret->size = before;
+    return fault_set(fault, err, "%s", found.err != ERR_OK ? found.text : err_text(err));
+}
