@@ -1,0 +1,316 @@
+"""The command line as scripts and people use it: exit codes, JSON, tables, and `syncbus run`."""
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+import bus as lib
+from bus import Bus
+
+OK, FAILED, USAGE, REFUSED, TIMED_OUT, UNREACHABLE, UNKNOWN = range(7)
+
+
+class Wrong(unittest.TestCase):
+    def setUp(self):
+        self.bus = Bus(jobs={"prices": {}})
+        self.addCleanup(self.bus.close)
+        self.bus.write_config()
+
+    def assert_refused(self, said, *words, code=USAGE, **options):
+        done = self.bus.cli(*words, **options)
+        self.assertEqual(done.returncode, code, f"{words}: {done}")
+        self.assertIn(said, done.stderr, words)
+        self.assertEqual(done.stdout, "", words)
+
+    def test_what_is_not_a_command_is_refused_with_what_would_be_one(self):
+        self.assert_refused("which command?")
+        self.assert_refused('no command is called "statu"', "statu")
+        self.assert_refused("usage: syncbus trigger JOB", "trigger")
+        self.assert_refused("usage: syncbus status", "status", "prices", "orders")
+        self.assert_refused("place, show, list, cancel or resolve", "order", "plaice")
+        self.assert_refused("--key", "order", "place", "-", stdin="{}")
+        self.assert_refused("--placed ID|--rejected WHY", "order", "resolve", "K-1")
+        self.assert_refused("--placed ID|--rejected WHY", "order", "resolve", "K-1", "--placed", "E", "--rejected", "W")
+        self.assert_refused("not a duration", "status", "--timeout", "soon")
+        self.assert_refused("is not a number", "runs", "--limit", "many")
+        self.assert_refused("--no-such-flag", "status", "--no-such-flag")
+        self.assert_refused("no-such-file", "order", "place", "no-such-file", "--key", "K")
+        self.assert_refused('"pricse"', "trigger", "pricse")
+        self.assert_refused('"epr"', "run", "--resource", "epr", "--", "true")
+
+    def test_a_wrong_config_is_refused_with_its_place(self):
+        self.bus.write_config(lambda config: config["jobs"]["prices"].update(evry="1h"))
+        self.assert_refused('did you mean "every"', "status")
+        self.assert_refused("/nowhere.yaml", "status", env={"SYNCBUS_CONFIG": "/nowhere.yaml"})
+
+    def test_without_a_broker_each_command_says_so_and_ends_with_its_own_code(self):
+        for words in (("status",), ("runs",), ("ledger",), ("trigger", "prices"), ("order", "list"), ("records", "prices")):
+            self.assert_refused("does not answer", *words, "--timeout", "500ms", code=UNREACHABLE)
+        self.assert_refused("does not answer", "run", "--timeout", "500ms", "--", "true", code=125)
+
+    def test_help_tells_every_command(self):
+        done = self.bus.cli("--help")
+        self.assertEqual(done.returncode, OK)
+        for name in ("status", "watch", "runs", "ledger", "trigger", "run", "order", "records", "changes", "rejects", "check"):
+            self.assertIn(f"  {name}", done.stdout)
+        self.assertTrue(self.bus.cli("--version").stdout.startswith("syncbus "))
+
+
+class Check(unittest.TestCase):
+    def test_check_shows_the_jobs_and_every_simultaneous_start(self):
+        jobs = {"orders": {"every": "10m"}, "prices": {"every": "30m", "offset": "10m"}, "ddt": {"every": "45m", "offset": "20m"}}
+        with Bus(jobs=jobs) as bus:
+            bus.write_config()
+            lines = bus.cli_json("check")
+            self.assertEqual([line["job"] for line in lines if "job" in line], list(jobs))
+            minutes = {line["collision_ms"] // 60000: line["jobs"] for line in lines if "collision_ms" in line}
+            expected = {}
+            for minute in range(90):
+                names = [n for n, j in jobs.items()
+                         if (minute - int(j.get("offset", "0m")[:-1])) % int(j["every"][:-1]) == 0]
+                if len(names) > 1:
+                    expected[minute] = names
+            self.assertEqual(minutes, expected)
+            self.assertIn(f"{len(expected)} simultaneous starts in 1h30m", bus.cli("check").stdout)
+
+
+class Run(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.bus = Bus(jobs={"prices": {}})
+        cls.addClassCleanup(cls.bus.close)
+        cls.bus.write_config()
+        cls.bus.start("broker")
+        cls.bus.wait_for(cls.bus.answers, "the broker to answer")
+
+    def run_(self, *words, timeout="20s", **options):
+        return self.bus.cli("run", "--timeout", timeout, "--", *words, **options)
+
+    def spawn(self, name, *command):
+        process = self.bus.spawn(name, [lib.BIN / "syncbus", "run", "--config", self.bus.config_path, "--", *command])
+        self.addCleanup(lambda: process.poll() is None and (process.kill(), process.wait()))
+        return process
+
+    def held(self):
+        return self.bus.resource() and self.bus.resource().token
+
+    def read(self, name):
+        path = self.bus.folder / name
+        return path.read_text().strip() if path.exists() else ""
+
+    def alive(self, pid):
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                return "Z" not in stat.read().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            return False
+
+    def test_the_commands_own_code_comes_back_and_its_signal_as_shells_have_it(self):
+        self.assertEqual(self.run_("true").returncode, 0)
+        self.assertEqual(self.run_("sh", "-c", "exit 42").returncode, 42)
+        self.assertEqual(self.run_("sh", "-c", "kill -TERM $$").returncode, 128 + signal.SIGTERM)
+        self.assertEqual(self.run_("no-such-command-here").returncode, 127)
+        self.assertEqual(self.run_("/etc/passwd").returncode, 126)
+
+    def test_the_command_has_the_token_the_input_and_the_output(self):
+        done = self.run_("sh", "-c", "cat; echo $SYNCBUS_TOKEN", stdin="said\n")
+        said, token = done.stdout.split()
+        self.assertEqual(said, "said")
+        self.assertGreater(int(token), 0)
+        self.assertGreater(int(self.run_("sh", "-c", "echo $SYNCBUS_TOKEN").stdout), int(token))
+
+    def test_who_waits_in_vain_is_told_position_and_blocker_and_ends_with_124(self):
+        os.mkfifo(self.bus.folder / "go-1")
+        holder = self.spawn("holder", "sh", "-c", "read line <go-1")
+        self.bus.wait_for(self.held, "the lease to be held")
+        done = self.run_("true", timeout="1500ms")
+        self.assertEqual(done.returncode, 124, done)
+        self.assertRegex(done.stderr, "position 1.*blocked by")
+        (self.bus.folder / "go-1").write_text("on\n")
+        self.assertEqual(holder.wait(timeout=20), 0)
+        self.bus.wait_for(lambda: not self.held(), "the lease to be back")
+        self.assertEqual(self.run_("true", timeout="5s").returncode, 0, "the one that gave up still stands in line")
+
+    def test_a_signal_reaches_the_command_which_may_end_in_its_own_way(self):
+        process = self.spawn("trap", "sh", "-c", "trap 'echo got >trapped; exit 9' TERM; echo on >started; while :; do sleep 0.05; done")
+        self.bus.wait_for(lambda: self.read("started"), "the command to start")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=20), 9)
+        self.assertEqual(self.read("trapped"), "got")
+        self.bus.wait_for(lambda: not self.held(), "the lease to be back")
+
+    def test_a_signal_while_it_waits_ends_it_and_its_place_in_line(self):
+        os.mkfifo(self.bus.folder / "go-2")
+        holder = self.spawn("holder", "sh", "-c", "read line <go-2")
+        self.bus.wait_for(self.held, "the lease to be held")
+        waiter = self.spawn("waiter", "true")
+        self.bus.wait_for(lambda: self.bus.resource().waiting_exclusive == 1, "the second to stand in line")
+        waiter.send_signal(signal.SIGINT)
+        self.assertEqual(waiter.wait(timeout=20), 128 + signal.SIGINT)
+        self.bus.wait_for(lambda: self.bus.resource().waiting_exclusive == 0, "its place to be free")
+        (self.bus.folder / "go-2").write_text("on\n")
+        self.assertEqual(holder.wait(timeout=20), 0)
+
+    def test_what_the_command_left_behind_ends_before_the_lease_is_given_back(self):
+        done = self.run_("sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!")
+        self.assertEqual(done.returncode, 0, done)
+        self.assertFalse(self.alive(int(done.stdout)), "a part of the command works on without the lease")
+
+    def test_run_killed_takes_a_command_that_ignores_term_with_it(self):
+        process = self.spawn("ignore", "sh", "-c", "trap '' TERM; echo $$ >ignore.pid; while :; do sleep 0.05; done")
+        pid = int(self.bus.wait_for(lambda: self.read("ignore.pid"), "the command's pid"))
+        process.kill()
+        process.wait()
+        self.bus.wait_for(lambda: not self.alive(pid), "the command to be ended", 5)
+        self.bus.wait_for(lambda: not self.held(), "the lease to run out")
+
+    def test_a_lost_lease_ends_the_command_and_run_with_125(self):
+        with Bus(jobs={"prices": {}}, resource={"lease_ttl": "1s"}) as bus:
+            bus.write_config()
+            bus.start("broker")
+            bus.wait_for(bus.answers, "the broker to answer")
+            run = bus.spawn("run", [lib.BIN / "syncbus", "run", "--config", bus.config_path, "--", "sh", "-c",
+                                    "echo $$ >pid; exec sleep 600"])
+            pid = int(bus.wait_for(lambda: (bus.folder / "pid").exists() and (bus.folder / "pid").read_text().strip(),
+                                   "the command's pid"))
+            bus.kill("broker")
+            self.assertEqual(run.wait(timeout=20), 125)
+            self.assertFalse(self.alive(pid))
+            self.assertIn("the lease was lost", bus.log("run"))
+
+
+class Commands(unittest.TestCase):
+    """Against the whole bus: what each command shows."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.bus = Bus(jobs={"prices": {"key": ["product", "id"]}, "orders": {}})
+        cls.addClassCleanup(cls.bus.close)
+        cls.bus.start_all()
+        cls.bus.wait_for(lambda: cls.bus.succeeded("prices", "orders"), "the first syncs")
+        cls.bus.wait_for(lambda: cls.bus.cli("order", "list").returncode == OK, "the order service")
+
+    def lines(self, *words, **options):
+        return self.bus.cli_json(*words, **options)
+
+    def table(self, *words):
+        done = self.bus.cli(*words)
+        self.assertEqual(done.returncode, OK, done)
+        return done.stdout
+
+    def test_status_shows_resources_jobs_and_services(self):
+        state = self.lines("status")[0]
+        self.assertEqual({job["job"] for job in state["jobs"]}, {"prices", "orders"})
+        self.assertEqual(state["resources"][0]["resource"], "erp")
+        self.assertEqual([job["job"] for job in self.lines("status", "prices")[0]["jobs"]], ["prices"])
+        for word in ("RESOURCE", "erp", "prices", "succeeded", "SERVICE", "ago", "in "):
+            self.assertIn(word, self.table("status"))
+
+    def test_a_trigger_with_wait_tells_how_its_run_ended_and_runs_and_ledger_show_it(self):
+        run = self.lines("trigger", "prices", "--wait")[0]
+        self.assertEqual((run["job"], run["stage"], run["result"]["unchanged"], run["detail"]),
+                         ("prices", "succeeded", 60, "syncbus trigger"))
+        runs = self.lines("runs", "prices")
+        self.assertIn(run["run"], [one["run"] for one in runs])
+        self.assertTrue(all(one["job"] == "prices" for one in runs))
+        self.assertEqual(len(self.lines("runs", "prices", "--limit", "1")), 1)
+        self.assertIn("succeeded", self.table("runs"))
+        self.assertIn("OUTCOME", self.table("ledger"))
+        for entry in self.lines("ledger", "prices"):
+            self.assertEqual(entry["job"], "prices")
+        self.assertIn("60 unchanged", self.table("trigger", "orders", "--wait"))
+
+    def test_a_trigger_whose_run_fails_ends_with_1_and_says_why(self):
+        self.bus.fault("status", "/export/orders", count="1000", value="500")
+        self.addCleanup(self.bus.heal)
+        self.bus.write_config(lambda config: config["jobs"]["orders"].update(retry_after="100ms"))
+        done = self.bus.cli("trigger", "orders", "--wait", "--timeout", "50s")
+        self.assertEqual(done.returncode, FAILED, done)
+        self.assertIn("500", done.stdout)
+
+    def test_records_are_read_all_or_by_the_parts_of_their_key(self):
+        records = self.lines("records", "prices")
+        self.assertEqual(len(records), 60)
+        one = self.lines("records", "prices", *records[7]["key"])
+        self.assertEqual(one, [records[7]])
+        self.assertEqual(records[7]["key"], [records[7]["record"]["product"], records[7]["record"]["id"]])
+        self.assertEqual(len(self.lines("records", "prices", "--limit", "7")), 7)
+        self.assertIn(records[7]["key"][0], self.table("records", "prices"))
+        done = self.bus.cli("records", "prices", "no", "such")
+        self.assertEqual(done.returncode, FAILED, done)
+
+    def test_changes_are_read_from_any_number_and_followed(self):
+        changes = self.lines("changes", "orders")
+        self.assertEqual([change["change"] for change in changes[:60]], list(range(1, 61)))
+        self.assertEqual({change["op"] for change in changes[:60]}, {"created"})
+        self.assertEqual([c["change"] for c in self.lines("changes", "orders", "--after", "50", "--limit", "3")], [51, 52, 53])
+        follow = subprocess.Popen([lib.BIN / "syncbus", "changes", "orders", "--after", str(changes[-1]["change"]), "-f",
+                                   "--json", "--limit", "1", "--config", self.bus.config_path],
+                                  stdout=subprocess.PIPE, text=True)
+        self.bus.next_version(entity="orders")
+        self.bus.cli("trigger", "orders", "--wait")
+        self.assertEqual(json.loads(follow.stdout.readline())["change"], changes[-1]["change"] + 1)
+        follow.stdout.close()
+        self.assertEqual(follow.wait(timeout=20), OK)
+        self.assertEqual(self.lines("rejects", "orders"), [])
+        self.assertIn("WHY", self.table("rejects", "orders") or "WHY")
+
+    def test_watch_shows_what_happens(self):
+        watch = subprocess.Popen([lib.BIN / "syncbus", "watch", "run.prices", "--json", "--config", self.bus.config_path],
+                                 stdout=subprocess.PIPE, text=True)
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        os.set_blocking(watch.stdout.fileno(), False)
+        seen = []
+
+        def succeeded():
+            self.bus.cli("trigger", "prices", "--wait")
+            seen.extend(json.loads(line) for line in watch.stdout.readlines())
+            return any(event["run"]["stage"] == "succeeded" for event in seen)
+
+        self.bus.wait_for(succeeded, "the run's end to be shown")
+        self.assertEqual({event["topic"] for event in seen}, {"run.prices"})
+
+    def test_an_order_is_placed_shown_and_listed_and_another_body_under_its_key_is_refused(self):
+        placed = self.lines("order", "place", "-", "--key", "C-1", "--by", "Ada", "--wait", stdin='{"item":"A"}')[0]
+        self.assertEqual((placed["status"], placed["by"]), ("placed", "Ada"))
+        self.assertTrue(placed["erp_id"].startswith("E-"))
+        again = self.bus.cli("order", "place", "-", "--key", "C-1", stdin='{"item":"A"}')
+        self.assertEqual(again.returncode, OK, again)
+        other = self.bus.cli("order", "place", "-", "--key", "C-1", stdin='{"item":"B"}')
+        self.assertEqual(other.returncode, REFUSED, other)
+        bad = self.bus.cli("order", "place", "-", "--key", "C-2", stdin="no JSON")
+        self.assertEqual(bad.returncode, FAILED, bad)
+        self.assertEqual(self.bus.cli("order", "place", "-", "--key", "C-2", stdin=" " * 70000).returncode, USAGE)
+        (self.bus.folder / "order.json").write_text('{"item":"C"}')
+        self.assertEqual(self.bus.cli("order", "place", "order.json", "--key", "C-3", "--wait").returncode, OK)
+        self.assertTrue({"C-1", "C-3"} <= {order["key"] for order in self.lines("order", "list")})
+        self.assertIn("placed", self.table("order", "show", "C-1"))
+        self.assertIn("C-3", self.table("order", "list"))
+        self.assertEqual(self.bus.cli("order", "show", "C-404").returncode, FAILED)
+        self.assertEqual(self.bus.cli("order", "cancel", "C-1").returncode, REFUSED)
+
+    def test_an_order_that_waits_tells_its_place_and_can_be_cancelled(self):
+        os.mkfifo(self.bus.folder / "go")
+        holder = self.bus.spawn("holder", [lib.BIN / "syncbus", "run", "--config", self.bus.config_path, "--", "sh", "-c",
+                                           "read line <go"])
+        self.bus.wait_for(lambda: self.bus.resource().token, "the lease to be held")
+        done = self.bus.cli("order", "place", "-", "--key", "W-1", "--wait", "--timeout", "2500ms", stdin="{}")
+        self.assertEqual(done.returncode, TIMED_OUT, done)
+        self.assertRegex(done.stderr, "position 1.*blocked by")
+        self.assertEqual(self.bus.cli("order", "cancel", "W-1").returncode, OK)
+        (self.bus.folder / "go").write_text("on\n")
+        self.assertEqual(holder.wait(timeout=20), OK)
+        done = self.bus.cli("order", "place", "-", "--key", "W-1", "--wait", stdin="{}")
+        self.assertEqual(done.returncode, FAILED, "a cancelled order is not placed")
+
+    def test_an_order_that_the_erp_rejects_ends_with_1_and_its_reason(self):
+        self.bus.fault("status", "/orders", value="422", method="POST")
+        done = self.bus.cli("order", "place", "-", "--key", "R-1", "--wait", "--json", stdin="{}")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["status"]), (FAILED, "rejected"), done)
+
+
+if __name__ == "__main__":
+    unittest.main()
