@@ -146,7 +146,7 @@ enum err service_run(struct service *self, const struct service_handler *handler
         CURLMcode code = take_transfers(self, handler, arg);
         take_signals(self, handler, arg);
         take_notices(self, handler, arg);
-        if (self->signal_count > 1 || (self->signal_count == 1 && handler->stopped(arg)))
+        if (self->signal_count > 1 || handler->stopped(arg))
             return ERR_OK;
         if (code == CURLM_OK)
             code = sleep_until_something(self, handler, arg);

@@ -23,7 +23,7 @@ struct service_handler {
     void (*time)(void *arg, int64_t boot_ms, int64_t wall_ms); // called once each turn of the loop
     int64_t (*deadline)(void *arg); // BOOTTIME ms of the next turn; INT64_MAX: none
     void (*stop)(void *arg);        // SIGTERM or SIGINT came: wind up
-    bool (*stopped)(void *arg);     // after stop: true when the loop may end
+    bool (*stopped)(void *arg);     // true when the loop may end: after stop, or when it cannot go on
 };
 
 struct service_options {

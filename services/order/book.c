@@ -1,0 +1,344 @@
+#include "services/order/book.h"
+
+#include "proto/base/buffer.h"
+#include "proto/io/store.h"
+#include "proto/wire.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TABLE_ORDER, TABLE_OPEN, TABLE_COUNT };
+static const char *const tables[TABLE_COUNT] = {[TABLE_ORDER] = "order", [TABLE_OPEN] = "open"};
+
+enum { MAP_SIZE = 16 * 1024 * 1024, RECORD_SIZE_MAX = 512 * 1024 };
+
+struct book {
+    struct store *store; // owned
+    uint64_t next;       // number of the next order
+};
+
+// What a write transaction works on.
+struct change {
+    const Sb__StoredOrder *order; // to be stored
+    struct bytes value;           // the same, packed
+    bool is_new;                  // its key must not be there
+};
+
+static struct bytes text_bytes(const char *text)
+{
+    return (struct bytes){.data = text, .size = strlen(text)};
+}
+
+// ---------------------------------------------------------------- life
+
+// Numbers are only compared among open orders, so those of ended ones may come again.
+static enum err find_next(struct book *self, struct fault *fault)
+{
+    struct store_txn *txn = NULL;
+    enum err err = store_read(self->store, &txn, fault);
+    if (err != ERR_OK)
+        return err;
+    struct store_scan *scan = NULL;
+    struct bytes number = {.size = 0};
+    struct bytes key = {.size = 0};
+    err = store_scan_begin(txn, TABLE_OPEN, &scan);
+    if (err == ERR_OK) {
+        err = store_scan_last(scan, (struct bytes){.size = 0}, &number, &key);
+        if (err == ERR_OK)
+            self->next = store_number_of(number) + 1;
+        else if (err == ERR_NOT_FOUND)
+            err = ERR_OK;
+        store_scan_end(&scan);
+    }
+    store_end(&txn);
+    return err == ERR_OK ? ERR_OK : fault_set(fault, err, "the book of orders cannot be read");
+}
+
+enum err book_open(const char *path, struct book **ret, struct fault *fault)
+{
+    struct book *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return fault_set(fault, ERR_NO_MEMORY, "out of memory");
+    self->next = 1;
+    const struct store_options options = {.tables = tables,
+                                          .table_count = TABLE_COUNT,
+                                          .map_size = MAP_SIZE,
+                                          .map_size_max = UINT64_C(1) << 36};
+    enum err err = store_open(path, &options, &self->store, fault);
+    if (err == ERR_OK)
+        err = find_next(self, fault);
+    if (err != ERR_OK) {
+        book_close(&self);
+        return err;
+    }
+    *ret = self;
+    return ERR_OK;
+}
+
+void book_close(struct book **self_p)
+{
+    struct book *self = *self_p;
+    if (self == NULL)
+        return;
+    store_close(&self->store);
+    free(self);
+    *self_p = NULL;
+}
+
+// ---------------------------------------------------------------- reading
+
+static enum err unpack(struct bytes value, Sb__StoredOrder **ret, struct fault *fault)
+{
+    Sb__StoredOrder *order = sb__stored_order__unpack(NULL, value.size, value.data);
+    if (order == NULL || order->state == NULL) {
+        sb__stored_order__free_unpacked(order, NULL);
+        return fault_set(fault, ERR_CORRUPT, "an order in the book cannot be read; restore a backup");
+    }
+    *ret = order;
+    return ERR_OK;
+}
+
+static enum err get(struct store_txn *txn, struct bytes key, Sb__StoredOrder **ret, struct fault *fault)
+{
+    struct bytes value;
+    enum err err = store_get(txn, TABLE_ORDER, key, &value);
+    if (err == ERR_NOT_FOUND)
+        return err;
+    if (err != ERR_OK)
+        return fault_set(fault, err, "the book of orders cannot be read");
+    return unpack(value, ret, fault);
+}
+
+enum err book_get(struct book *self, const char *key, Sb__StoredOrder **ret, struct fault *fault)
+{
+    struct store_txn *txn = NULL;
+    enum err err = store_read(self->store, &txn, fault);
+    if (err != ERR_OK)
+        return err;
+    err = get(txn, text_bytes(key), ret, fault);
+    store_end(&txn);
+    return err;
+}
+
+// Hands one order to the reader; ERR_NOT_FOUND ends the reading.
+static enum err hand_over(Sb__StoredOrder *order, book_reader *reader, void *arg)
+{
+    bool taken = false;
+    bool more = reader(arg, order, &taken);
+    if (!taken)
+        sb__stored_order__free_unpacked(order, NULL);
+    return more ? ERR_OK : ERR_NOT_FOUND;
+}
+
+static enum err read_all(struct book *self, unsigned table, struct bytes from, book_reader *reader, void *arg,
+                         struct fault *fault)
+{
+    struct store_txn *txn = NULL;
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    enum err err = store_read(self->store, &txn, fault);
+    if (err != ERR_OK)
+        return err;
+    err = store_scan_begin(txn, table, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, from, &key, &value);
+    if (err == ERR_OK && from.size > 0 && key.size == from.size && memcmp(key.data, from.data, key.size) == 0)
+        err = store_scan_next(scan, &key, &value);
+    while (err == ERR_OK) {
+        Sb__StoredOrder *order = NULL;
+        err = table == TABLE_OPEN ? get(txn, value, &order, fault) : unpack(value, &order, fault);
+        if (err == ERR_NOT_FOUND)
+            err = fault_set(fault, ERR_CORRUPT, "the book lists an open order that it has not");
+        if (err == ERR_OK)
+            err = hand_over(order, reader, arg);
+        if (err == ERR_OK)
+            err = store_scan_next(scan, &key, &value);
+    }
+    if (scan != NULL)
+        store_scan_end(&scan);
+    store_end(&txn);
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    return err == ERR_CORRUPT ? err : fault_set(fault, err, "the book of orders cannot be read");
+}
+
+enum err book_read_open(struct book *self, book_reader *reader, void *arg, struct fault *fault)
+{
+    return read_all(self, TABLE_OPEN, (struct bytes){.size = 0}, reader, arg, fault);
+}
+
+enum err book_read(struct book *self, const char *after, book_reader *reader, void *arg, struct fault *fault)
+{
+    return read_all(self, TABLE_ORDER, text_bytes(after), reader, arg, fault);
+}
+
+// ---------------------------------------------------------------- writing
+
+bool book_is_open(Sb__OrderStatus status)
+{
+    return status == SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED ||
+           status == SB__ORDER_STATUS__ORDER_STATUS_SENDING ||
+           status == SB__ORDER_STATUS__ORDER_STATUS_UNKNOWN;
+}
+
+static enum err write_change(struct store_txn *txn, void *arg, struct fault *fault)
+{
+    const struct change *change = arg;
+    const Sb__OrderState *state = change->order->state;
+    struct bytes key = text_bytes(state->key);
+    struct bytes there;
+    if (change->is_new) {
+        enum err err = store_get(txn, TABLE_ORDER, key, &there);
+        if (err == ERR_OK)
+            return fault_set(fault, ERR_EXISTS, "there is an order of this key");
+        if (err != ERR_NOT_FOUND)
+            return err;
+    }
+    uint8_t space[8];
+    struct bytes number = store_number(change->order->number, space);
+    enum err err = store_put(txn, TABLE_ORDER, key, change->value);
+    if (err != ERR_OK)
+        return err;
+    if (book_is_open(state->status))
+        return store_put(txn, TABLE_OPEN, number, key);
+    err = store_delete(txn, TABLE_OPEN, number);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err commit(struct book *self, const Sb__StoredOrder *order, bool is_new, struct fault *fault)
+{
+    assert(order->state->n_blockers == 0);
+    assert(order->number != 0);
+    struct buffer packed;
+    buffer_init(&packed, RECORD_SIZE_MAX);
+    enum err err = wire_pack(&order->base, &packed);
+    if (err == ERR_OK) {
+        struct change change = {.order = order, .value = {packed.data, packed.size}, .is_new = is_new};
+        err = store_write(self->store, write_change, &change, fault);
+    } else {
+        err = fault_set(fault, err, "the order cannot be stored: %s", err_text(err));
+    }
+    buffer_free(&packed);
+    return err;
+}
+
+enum err book_add(struct book *self, Sb__StoredOrder *order, struct fault *fault)
+{
+    assert(order->number == 0);
+    order->number = self->next;
+    enum err err = commit(self, order, true, fault);
+    if (err == ERR_OK)
+        self->next++;
+    else
+        order->number = 0;
+    return err;
+}
+
+enum err book_put(struct book *self, const Sb__StoredOrder *order, struct fault *fault)
+{
+    return commit(self, order, false, fault);
+}
+
+// ---------------------------------------------------------------- an order in memory
+
+// Replaces a text of a message; the old one is freed.
+static void replace(char **field, char *text)
+{
+    if (*field != protobuf_c_empty_string)
+        free(*field);
+    *field = text;
+}
+
+static Sb__OrderStep *step_new(Sb__OrderStatus status, const char *what, const char *by, int64_t wall_ms)
+{
+    Sb__OrderStep *step = malloc(sizeof *step);
+    if (step == NULL)
+        return NULL;
+    sb__order_step__init(step);
+    step->status = status;
+    step->time_ms = wall_ms;
+    step->what = strdup(what);
+    step->by = strdup(by);
+    if (step->what != NULL && step->by != NULL)
+        return step;
+    free(step->what);
+    free(step->by);
+    free(step);
+    return NULL;
+}
+
+// A history of attempts without end would outgrow its record: what lies between the first and the latest
+// goes.
+static void shorten(Sb__OrderState *state)
+{
+    if (state->n_history < BOOK_HISTORY_MAX)
+        return;
+    Sb__OrderStep **gone = &state->history[BOOK_HISTORY_FIRST_MAX];
+    sb__order_step__free_unpacked(*gone, NULL);
+    memmove(gone, gone + 1, (state->n_history - BOOK_HISTORY_FIRST_MAX - 1) * sizeof(Sb__OrderStep *));
+    state->n_history--;
+}
+
+enum err book_order_change(Sb__StoredOrder *order, Sb__OrderStatus status, const char *what, const char *by,
+                           int64_t wall_ms)
+{
+    Sb__OrderState *state = order->state;
+    Sb__OrderStep **history = realloc(state->history, (state->n_history + 1) * sizeof(Sb__OrderStep *));
+    if (history == NULL)
+        return ERR_NO_MEMORY;
+    state->history = history;
+    Sb__OrderStep *step = step_new(status, what, by, wall_ms);
+    char *why = strdup(what);
+    if (step == NULL || why == NULL) {
+        sb__order_step__free_unpacked(step, NULL);
+        free(why);
+        return ERR_NO_MEMORY;
+    }
+    shorten(state);
+    step->token = state->token;
+    step->attempt = state->attempts;
+    state->history[state->n_history++] = step;
+    replace(&state->why, why);
+    state->status = status;
+    state->changed_ms = wall_ms;
+    return ERR_OK;
+}
+
+enum err book_order_name(Sb__StoredOrder *order, const char *erp_id)
+{
+    char *text = strdup(erp_id);
+    if (text == NULL)
+        return ERR_NO_MEMORY;
+    replace(&order->state->erp_id, text);
+    return ERR_OK;
+}
+
+enum err book_order_new(const char *key, const char *body, const char *by, int64_t wall_ms,
+                        Sb__StoredOrder **ret)
+{
+    Sb__StoredOrder *order = malloc(sizeof *order);
+    Sb__OrderState *state = malloc(sizeof *state);
+    if (order == NULL || state == NULL) {
+        free(order);
+        free(state);
+        return ERR_NO_MEMORY;
+    }
+    sb__stored_order__init(order);
+    sb__order_state__init(state);
+    order->state = state;
+    order->body = strdup(body);
+    state->key = strdup(key);
+    state->by = strdup(by);
+    state->accepted_ms = wall_ms;
+    enum err err = ERR_NO_MEMORY;
+    if (order->body != NULL && state->key != NULL && state->by != NULL)
+        err = book_order_change(order, SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED, "", by, wall_ms);
+    if (err != ERR_OK) {
+        sb__stored_order__free_unpacked(order, NULL);
+        return err;
+    }
+    *ret = order;
+    return ERR_OK;
+}
