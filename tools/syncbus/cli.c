@@ -9,7 +9,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { ANSWER_MS = 5000 };
+enum {
+    ANSWER_MS = 5000,   // for the broker to answer
+    PATIENCE_MS = 5000, // for a service to come back after the broker's restart
+    AGAIN_MS = 200,     // between two tries
+};
 
 bool cli_connect(struct cli *cli, const char *const *topics, bool session)
 {
@@ -41,45 +45,63 @@ int cli_exit_code(enum syncbus_code code)
     }
 }
 
-// Waits for the answer to `ask`; 0 with the unpacked reply or an exit code.
+// Waits for the answer to `ask`, and keeps nothing of it but the notice's code and text in `cli->answer`; 0
+// with the unpacked reply if it is good.
 static int await_reply(struct cli *cli, uint64_t ask, Sb__Reply **ret)
 {
     struct syncbus_notice notice;
     do {
         (void)syncbus_wait(cli->client, -1, &notice);
     } while (notice.kind != SYNCBUS_REPLY || notice.ask != ask);
+    cli->answer = notice.code;
     if (notice.body_size == 0) {
-        (void)fprintf(stderr, "syncbus: the broker at %s does not answer; is syncbus-broker running?\n",
-                      cli->config->broker.requests);
+        (void)snprintf(cli->answer_text, sizeof cli->answer_text,
+                       "the broker at %s does not answer; is syncbus-broker running?",
+                       cli->config->broker.requests);
         return EXIT_CODE_UNREACHABLE;
     }
     struct fault fault = {0};
     if (notice.code != SYNCBUS_OK) {
-        (void)fprintf(stderr, "syncbus: %s\n", notice.text);
+        (void)snprintf(cli->answer_text, sizeof cli->answer_text, "%s", notice.text);
         return cli_exit_code(notice.code);
     }
-    if (wire_reply(notice.body, notice.body_size, ret, &fault) != ERR_OK) {
-        (void)fprintf(stderr, "syncbus: the broker's answer cannot be read: %s\n", fault.text);
-        return EXIT_CODE_FAILED;
-    }
-    return EXIT_CODE_OK;
+    if (wire_reply(notice.body, notice.body_size, ret, &fault) == ERR_OK)
+        return EXIT_CODE_OK;
+    (void)snprintf(cli->answer_text, sizeof cli->answer_text, "the broker's answer cannot be read: %s",
+                   fault.text);
+    return EXIT_CODE_FAILED;
 }
 
-int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret)
+// Asks once, without a word to the person.
+static int ask_once(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret)
 {
-    if (cli->client == NULL && !cli_connect(cli, NULL, false))
-        return EXIT_CODE_FAILED;
     struct buffer bytes;
     buffer_init(&bytes, WIRE_FRAME_MAX);
     uint64_t ask = 0;
     if (wire_pack(&request->base, &bytes) == ERR_OK)
         ask = syncbus_ask(cli->client, bytes.data, bytes.size, timeout_ms != 0 ? timeout_ms : ANSWER_MS);
     buffer_free(&bytes);
-    if (ask == 0) {
-        (void)fprintf(stderr, "syncbus: the request is too large to be sent\n");
-        return EXIT_CODE_USAGE;
+    if (ask != 0)
+        return await_reply(cli, ask, ret);
+    (void)snprintf(cli->answer_text, sizeof cli->answer_text, "the request is too large to be sent");
+    return EXIT_CODE_USAGE;
+}
+
+int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret)
+{
+    if (cli->client == NULL && !cli_connect(cli, NULL, false))
+        return EXIT_CODE_FAILED;
+    const int64_t until = cli_until(PATIENCE_MS);
+    int code = ask_once(cli, request, timeout_ms, ret);
+    // A service comes back a moment after a restarted broker.
+    while (code == EXIT_CODE_FAILED && cli->answer == SYNCBUS_NO_SERVICE && clock_boot_ms() < until) {
+        struct syncbus_notice notice;
+        (void)syncbus_wait(cli->client, AGAIN_MS, &notice);
+        code = ask_once(cli, request, timeout_ms, ret);
     }
-    return await_reply(cli, ask, ret);
+    if (code != EXIT_CODE_OK)
+        (void)fprintf(stderr, "syncbus: %s\n", cli->answer_text);
+    return code;
 }
 
 int cli_call(struct cli *cli, const char *service, const char *method, const void *body,

@@ -29,6 +29,8 @@ struct cli {
     const char *rejected;             // --rejected, or NULL
     uint64_t after;                   // --after
     uint32_t limit;                   // --limit; 0: the command's own
+    enum syncbus_code answer;         // the last reply's code
+    char answer_text[1200];           // what was wrong with it, for a person
     const char *words[CLI_WORDS_MAX]; // the command's name and its words
     size_t word_count;
 };
@@ -64,7 +66,7 @@ bool cli_connect(struct cli *cli, const char *const *topics, bool session);
 
 // Asks the broker and waits for the answer: 0 with the reply (the caller frees it by
 // sb__reply__free_unpacked), or an exit code after it said what went wrong. Other notices that come meanwhile
-// are dropped.
+// are dropped. A service that is not there is waited for, for some seconds.
 int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret);
 
 // Calls a method of a service, with a message as body; 0 with the message that came back (freed by

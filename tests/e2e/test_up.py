@@ -1,0 +1,120 @@
+"""tools/up as a user starts it: the whole bus at sixty times its speed, an order every two seconds, Ctrl-C."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import bus as lib
+
+NIGHTLY = bool(os.environ.get("SYNCBUS_NIGHTLY"))
+SECONDS = 600 if NIGHTLY else 60
+SPEED = 60
+EVERY_S = {"orders": 600, "customers": 1800, "prices": 1800, "invoices": 1800, "ddt": 2700, "products": 5400}
+
+
+def ledger_faults(job, entries, every_ms):
+    """What is wrong with a job's ledger (newest first): slots that are off the grid, twice or not there."""
+    faults, slots = [], []
+    for entry in entries:
+        slots += [entry.slot_ms + k * every_ms for k in range(max(entry.slots, 1))]
+    slots.sort()
+    for earlier, later in zip(slots, slots[1:]):
+        if later - earlier != every_ms:
+            faults.append(f"{job}: {later - earlier} ms between the slots {earlier} and {later}, not {every_ms}")
+    return faults
+
+
+class Up(unittest.TestCase):
+    def test_a_minute_of_the_demo_places_every_order_syncs_every_job_and_contents_the_judge(self):
+        if lib.BIN.resolve() != (lib.ROOT / "build/release/bin").resolve():
+            print("skipped: tools/up runs the release build")
+            sys.exit(lib.SKIP)
+        with tempfile.TemporaryDirectory(prefix="syncbus-up-") as folder, lib.Bus() as bus:
+            with open(f"{folder}/up.log", "wb") as log:
+                up = subprocess.Popen([lib.ROOT / "tools/up", "--demo-speed", str(SPEED), "--state", folder],
+                                      stdout=log, stderr=log, env={**os.environ, "SYNCBUS_ERP_PORT": "0"},
+                                      start_new_session=True)
+            try:
+                self.run_demo(bus, pathlib.Path(folder), up)
+            except BaseException:
+                print(pathlib.Path(folder, "up.log").read_text(), file=sys.stderr)
+                for path in sorted(pathlib.Path(folder, "log").glob("*.log")):
+                    print(f"--- {path.name}", *path.read_text().splitlines()[-8:], sep="\n", file=sys.stderr)
+                raise
+            finally:
+                if up.poll() is None:
+                    up.kill()
+                    up.wait()
+
+    def run_demo(self, bus, folder, up):
+        bus.wait_for(lambda: "syncbus is up" in (folder / "up.log").read_text() or up.poll() is not None,
+                     "tools/up to be up", 120)
+        self.assertIsNone(up.poll(), "tools/up ended")
+        bus.erp_url = (folder / "log/erp.log").read_text().split("listening on ")[1].split()[0]
+        self.cli = lambda *words, stdin=None: subprocess.run(
+            [str(lib.BIN / "syncbus"), *words, "--config", str(folder / "syncbus.yaml")], input=stdin,
+            capture_output=True, text=True, timeout=120)
+
+        started, number, placing = time.monotonic(), 0, []
+        while time.monotonic() < started + SECONDS:
+            number += 1
+            placing.append(subprocess.Popen(
+                [str(lib.BIN / "syncbus"), "order", "place", "-", "--key", f"K-{number}", "--by", "test", "--wait", "--json",
+                 "--timeout", "60s", "--config", str(folder / "syncbus.yaml")],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            placing[-1].stdin.write(json.dumps({"item": f"A-{number}", "quantity": number}))
+            placing[-1].stdin.close()
+            time.sleep(max(0, started + 2 * number - time.monotonic()))  # the pace of the orders, not a wait
+        for process in placing:
+            self.assertEqual(process.wait(timeout=90), 0, process.stderr.read())
+            self.assertIn('"placed"', process.stdout.read())
+            process.stdout.close()
+            process.stderr.close()
+
+        counts = bus.assert_judge_is_content()
+        self.assertEqual(counts["orders"], number)
+        jobs = [json.loads(line) for line in self.cli("status", "--json").stdout.splitlines()]
+        self.assertTrue(jobs)
+        self.check_ledgers(bus, folder)
+
+        up.send_signal(signal.SIGINT)
+        self.assertEqual(up.wait(timeout=30), 0)
+        self.assertFalse(self.left_over(folder), "programs are left over")
+
+    def check_ledgers(self, bus, folder):
+        """Each slot has one outcome, and each job has succeeded."""
+        with bus.context.socket(lib.zmq.REQ) as socket:
+            socket.linger = 0
+            socket.connect(f"ipc://{folder}/run/requests")
+            pb = lib.messages()
+            for number, (job, every_s) in enumerate(EVERY_S.items(), 1):
+                socket.send(pb.Request(id=number, ledger=pb.Ledger(job=job, limit=1000)).SerializeToString())
+                self.assertTrue(socket.poll(5000))
+                entries = pb.Reply.FromString(socket.recv()).ledger_list.entries
+                self.assertFalse(ledger_faults(job, entries, every_s * 1000 // SPEED))
+                if SECONDS * SPEED > 2 * every_s:
+                    self.assertTrue(any(entry.outcome == pb.STAGE_SUCCEEDED for entry in entries), f"{job}: {entries}")
+                socket.send(pb.Request(id=100 + number, snapshot=pb.Snapshot(job=job)).SerializeToString())
+                self.assertTrue(socket.poll(5000))
+                self.assertTrue(pb.Reply.FromString(socket.recv()).state.jobs[0].last_success_ms, f"{job} has not synced")
+
+    def left_over(self, folder):
+        """Processes that still run on the demo's folder."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if str(folder) in words and "syncbus-" in words.split("\0")[0]:
+                found.append(words)
+        return found
+
+
+if __name__ == "__main__":
+    unittest.main()
