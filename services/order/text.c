@@ -57,6 +57,22 @@ static struct json_object *parse(const char *data, size_t size, const char **ret
     return value;
 }
 
+// json-c also takes quotes of the other kind, NaN, Infinity and raw control characters, which the ERP may
+// not.
+static bool is_plain_json(const char *text)
+{
+    bool in_string = false;
+    for (; *text != '\0'; text++) {
+        if (in_string && *text == '\\' && text[1] != '\0')
+            text++;
+        else if (*text == '"')
+            in_string = !in_string;
+        else if (in_string ? (unsigned char)*text < 0x20 : strchr("'NI", *text) != NULL)
+            return false;
+    }
+    return true;
+}
+
 enum err text_check_order(const char *body, struct fault *fault)
 {
     size_t size = strlen(body);
@@ -71,6 +87,10 @@ enum err text_check_order(const char *body, struct fault *fault)
     }
     bool taken = json_object_object_get_ex(order, "reference", NULL);
     json_object_put(order);
+    if (!is_plain_json(body))
+        return fault_set(
+            fault, ERR_INVALID,
+            "an order is a JSON object: it holds single quotes, NaN, Infinity or a raw control character");
     if (taken)
         return fault_set(fault, ERR_INVALID,
                          "the field reference of an order is filled in with its key; leave it out");
