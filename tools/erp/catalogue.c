@@ -47,8 +47,8 @@ static char *joined(const char *folder, const char *name)
 
 static enum err find_versions(struct entity *entity, const char *folder, struct fault *fault)
 {
-    struct dirent **names;
-    uint32_t count;
+    struct dirent **names = NULL;
+    uint32_t count = 0;
     enum err err = list(folder, &names, &count, fault);
     if (err != ERR_OK)
         return err;
@@ -66,8 +66,8 @@ static enum err find_versions(struct entity *entity, const char *folder, struct 
 
 enum err catalogue_open(struct catalogue *self, const char *folder, struct fault *fault)
 {
-    struct dirent **names;
-    uint32_t count;
+    struct dirent **names = NULL;
+    uint32_t count = 0;
     enum err err = list(folder, &names, &count, fault);
     if (err != ERR_OK)
         return err;
