@@ -211,9 +211,9 @@ void pauses_advance(struct core *self)
         if (resource->recovering_until != 0 && self->boot_ms >= resource->recovering_until) {
             resource->recovering_until = 0;
             forget_earlier_epochs(self);
-            resource_advance(self, i);
             if (resource->phase == PAUSE_NONE)
                 publish_phase(self, resource, true);
+            resource_advance(self, i);
         }
         if (resource->phase == PAUSE_DRAINING && self->boot_ms >= pause_limit(self, resource))
             pause_refuse(self, i);

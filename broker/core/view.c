@@ -79,7 +79,7 @@ void view_blockers(struct core *self, uint32_t resource, Sb__Blocker ***ret, siz
 int64_t view_eta(const struct core *self, const struct waiter *waiter)
 {
     const struct resource *resource = &self->resources[waiter->resource];
-    int64_t eta = 0;
+    int64_t eta = resource->recovering_until != 0 ? resource->recovering_until - self->boot_ms : 0;
     for (size_t i = 0; i < self->lease_count; i++) {
         if (self->leases[i].resource != waiter->resource)
             continue;
