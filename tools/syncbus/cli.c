@@ -78,8 +78,10 @@ static int ask_once(struct cli *cli, const Sb__Request *request, uint32_t timeou
     struct buffer bytes;
     buffer_init(&bytes, WIRE_FRAME_MAX);
     uint64_t ask = 0;
+    if (timeout_ms == 0)
+        timeout_ms = cli->timeout_ms < ANSWER_MS ? (uint32_t)cli->timeout_ms : ANSWER_MS;
     if (wire_pack(&request->base, &bytes) == ERR_OK)
-        ask = syncbus_ask(cli->client, bytes.data, bytes.size, timeout_ms != 0 ? timeout_ms : ANSWER_MS);
+        ask = syncbus_ask(cli->client, bytes.data, bytes.size, timeout_ms);
     buffer_free(&bytes);
     if (ask != 0)
         return await_reply(cli, ask, ret);

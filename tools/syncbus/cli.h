@@ -64,9 +64,9 @@ int run_guard(int argc, char **argv);
 // leases. Gives false after it said why not.
 bool cli_connect(struct cli *cli, const char *const *topics, bool session);
 
-// Asks the broker and waits for the answer: 0 with the reply (the caller frees it by
-// sb__reply__free_unpacked), or an exit code after it said what went wrong. Other notices that come meanwhile
-// are dropped. A service that is not there is waited for, for some seconds.
+// Asks the broker and waits `timeout_ms` for the answer (0: 5 s, or --timeout if that is less): 0 with the
+// reply (the caller frees it by sb__reply__free_unpacked), or an exit code after it said what went wrong.
+// Other notices that come meanwhile are dropped. A service that is not there is waited for, for some seconds.
 int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret);
 
 // Calls a method of a service, with a message as body; 0 with the message that came back (freed by
@@ -101,7 +101,10 @@ struct table *table_new(const char *const *columns, size_t count);
 // Adds a row of as many cells as there are columns; they are copied.
 void table_row(struct table *self, const char *const *cells);
 
-// Prints it to stdout and frees it.
+// Prints it to stdout, or that there is nothing to show, and frees it.
 void table_print(struct table **self_p);
+
+// Frees it and sets the pointer to NULL; NULL is fine.
+void table_destroy(struct table **self_p);
 
 #endif

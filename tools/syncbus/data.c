@@ -124,8 +124,9 @@ int command_records(struct cli *cli)
         keep_last_key(&query, &last, list);
     }
     keep_last_key(&query, &last, NULL);
-    if (table != NULL)
+    if (table != NULL && code == EXIT_CODE_OK)
         table_print(&table);
+    table_destroy(&table);
     return code;
 }
 
@@ -231,7 +232,8 @@ int command_rejects(struct cli *cli)
         }
         sb__reject_list__free_unpacked(list, NULL);
     }
-    if (table != NULL)
+    if (table != NULL && code == EXIT_CODE_OK)
         table_print(&table);
+    table_destroy(&table);
     return code;
 }

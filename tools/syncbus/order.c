@@ -237,8 +237,9 @@ static int order_list(struct cli *cli)
         }
         sb__order_list__free_unpacked(list, NULL);
     }
-    if (table != NULL)
+    if (table != NULL && code == EXIT_CODE_OK)
         table_print(&table);
+    table_destroy(&table);
     return code;
 }
 

@@ -42,7 +42,17 @@ void table_row(struct table *self, const char *const *cells)
 
 void table_print(struct table **self_p)
 {
-    (void)scols_print_table((*self_p)->table);
+    if (scols_table_is_empty((*self_p)->table))
+        (void)printf("nothing to show\n");
+    else
+        (void)scols_print_table((*self_p)->table);
+    table_destroy(self_p);
+}
+
+void table_destroy(struct table **self_p)
+{
+    if (*self_p == NULL)
+        return;
     scols_unref_table((*self_p)->table);
     free(*self_p);
     *self_p = NULL;
