@@ -1,0 +1,198 @@
+#include "tests/unit/sync_data/support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PIPED    "key: [id], source: {url: \"http://e/x\", format: csv, csv: {delimiter: \"|\", quote: none}}"
+#define QUOTED   "key: [id], source: {url: \"http://e/x\", format: csv}"
+#define CSV(...) "key: [id], source: {url: \"http://e/x\", format: csv, csv: {" __VA_ARGS__ "}}"
+
+// Decodes whole, and then cut into parts of each small size: where the bytes are cut makes no difference.
+static void assert_rows_of(const char *fields, const char *text, size_t size, const char *expected)
+{
+    static const size_t parts[] = {1, 2, 3, 7, 64};
+    struct config *config = support_config(fields);
+    char *told = support_decode(&config->jobs[0], text, size, size + 1);
+    assert_string_equal(told, expected);
+    free(told);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        told = support_decode(&config->jobs[0], text, size, parts[i]);
+        assert_string_equal(told, expected);
+        free(told);
+    }
+    config_destroy(&config);
+}
+
+static void assert_rows(const char *fields, const char *text, const char *expected)
+{
+    assert_rows_of(fields, text, strlen(text), expected);
+}
+
+static void fields_come_in_the_order_of_their_names_without_blanks(void **state)
+{
+    (void)state;
+    assert_rows(PIPED, "id|name|city\n1| Ada \t|Rome\n2|Bob|\n",
+                "2: city=Rome id=1 name=Ada\n3: city= id=2 name=Bob\n");
+}
+
+static void line_ends_byte_order_marks_and_empty_lines_make_no_difference(void **state)
+{
+    (void)state;
+    assert_rows(PIPED, "\xef\xbb\xbfid|a\r\n1|x\r\n\r\n2|y", "2: a=x id=1\n4: a=y id=2\n");
+}
+
+static void banner_lines_are_passed_over(void **state)
+{
+    (void)state;
+    assert_rows(CSV("skip_lines: 2, delimiter: \"|\", quote: none"), "day one\n\nid|a\n1|x\n",
+                "4: a=x id=1\n");
+}
+
+static void a_quote_is_a_character_where_the_dialect_has_none(void **state)
+{
+    (void)state;
+    assert_rows(PIPED, "id|a\n1|\"x\n2|y\"\n", "2: a=\"x id=1\n3: a=y\" id=2\n");
+}
+
+static void quoted_fields_keep_delimiters_lines_and_doubled_quotes(void **state)
+{
+    (void)state;
+    assert_rows(
+        QUOTED, "id,\"a\"\n1,\"x,y\"\n2,\"two\nlines\"\n3,\"say \"\"hi\"\"\"\n4,5\" pipe\n5, \"z\" \n",
+        "2: a=x,y id=1\n3: a=two\nlines id=2\n5: a=say \"hi\" id=3\n6: a=5\" pipe id=4\n7: a=z id=5\n");
+}
+
+static void a_quote_that_never_ends_costs_one_line(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,a\n1,\"x\n2,y\n3,z\n",
+                "2! a quote that does not end where a field ends id=1\n3: a=y id=2\n4: a=z id=3\n");
+}
+
+static void text_after_a_closing_quote_costs_one_line(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,a\n1,\"x\"y\n2,z\n",
+                "2! a quote that does not end where a field ends id=1\n3: a=z id=2\n");
+}
+
+static void ragged_rows_are_set_aside_with_the_key_that_leads_them(void **state)
+{
+    (void)state;
+    assert_rows(PIPED, "id|a|b\n1|x\n2|x|y|z\n3|x|y\n",
+                "2! 2 fields in place of 3 id=1\n3! 4 fields in place of 3 id=2\n4: a=x b=y id=3\n");
+}
+
+static void a_key_behind_other_columns_is_not_read_from_a_ragged_row(void **state)
+{
+    (void)state;
+    assert_rows(PIPED, "a|id\nx|1|2\n", "2! 3 fields in place of 2\n");
+}
+
+static void a_delimiter_may_have_several_characters(void **state)
+{
+    (void)state;
+    assert_rows(CSV("delimiter: \"||\""), "id||a||b\n1||x|y||\"z||\"\n", "2: a=x|y b=z|| id=1\n");
+}
+
+static void given_columns_stand_for_a_header(void **state)
+{
+    (void)state;
+    assert_rows(CSV("header: false, columns: [id, a]"), "1,x\n", "1: a=x id=1\n");
+    assert_rows(CSV("header: true, columns: [id, a]"), "ID,Other\n1,x\n", "2: a=x id=1\n");
+}
+
+static void nulls_and_ignored_columns_are_left_out(void **state)
+{
+    (void)state;
+    assert_rows("key: [id], ignore: [when], source: {url: \"http://e/x\", format: csv, csv: {null_as: [NULL, "
+                "\"-\"]}}",
+                "id,when,a,b\n1,now,NULL, - \n", "2: id=1\n");
+}
+
+static void latin_1_becomes_utf_8(void **state)
+{
+    (void)state;
+    assert_rows("key: [id], source: {url: \"http://e/x\", format: csv, csv: {encoding: latin-1}}",
+                "id,a\n1,Universit\xe0\n", "2: a=Universit\xc3\xa0 id=1\n");
+}
+
+static void bytes_that_are_no_text_cost_their_row(void **state)
+{
+    (void)state;
+    static const char text[] = "id,a\n1,\xff\n2,x\0y\n3,fine\n";
+    assert_rows_of(
+        QUOTED, text, sizeof text - 1,
+        "2! not UTF-8 at byte 2 of the row id=1\n3! a NUL at byte 3 of the row id=2\n4: a=fine id=3\n");
+}
+
+static void what_is_no_export_fails_in_words(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "", "= the export is empty (0 bytes)\n");
+    assert_rows(QUOTED, "\r\n \n", "= the export is empty (4 bytes)\n");
+    assert_rows(QUOTED, " <!DOCTYPE html><p>Log in",
+                "= the export is an HTML or XML page: at byte 1 stands "
+                "\"<!DOCTYPE html><p>Log in\"\n");
+    assert_rows(QUOTED, "\x1f\x8b\x08", "= the export is gzip data, found at byte 0\n");
+    assert_rows(QUOTED, "name;id\nx;1\n",
+                "= the export has no column for the key field id; line 1 names: name;id\n");
+    assert_rows(QUOTED, "id,a,a\n", "= the export has two columns a\n");
+    assert_rows(CSV("skip_lines: 1"), "banner\n", "= the export ends at line 2 without a header\n");
+}
+
+static void an_export_that_ends_in_a_row_is_cut_short(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,a,b\n1,x,y\n2,x", "2: a=x b=y id=1\n= the export ends in the middle of line 3\n");
+    assert_rows(QUOTED, "id,a\n1,x\n2,\"y", "2: a=x id=1\n= a quote in line 3 does not end\n");
+}
+
+static void a_line_without_end_costs_itself_only(void **state)
+{
+    (void)state;
+    enum { LONG = 3 << 20 };
+    char *text = malloc(LONG + 32);
+    assert_non_null(text);
+    memcpy(text, "id,a\n1,", 7);
+    memset(text + 7, 'x', LONG);
+    memcpy(text + 7 + LONG, "\n2,y\n", 5);
+    struct config *config = support_config(QUOTED);
+    char *told = support_decode(&config->jobs[0], text, LONG + 12, 100000);
+    assert_string_equal(told, "2! more than 1048576 bytes id=1\n3: a=y id=2\n");
+    free(told);
+    // As one piece, too, in which the end of the line can be seen.
+    told = support_decode(&config->jobs[0], text, LONG + 12, LONG + 12);
+    assert_string_equal(told, "2! more than 1048576 bytes id=1\n3: a=y id=2\n");
+    free(told);
+    config_destroy(&config);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fields_come_in_the_order_of_their_names_without_blanks),
+        cmocka_unit_test(line_ends_byte_order_marks_and_empty_lines_make_no_difference),
+        cmocka_unit_test(banner_lines_are_passed_over),
+        cmocka_unit_test(a_quote_is_a_character_where_the_dialect_has_none),
+        cmocka_unit_test(quoted_fields_keep_delimiters_lines_and_doubled_quotes),
+        cmocka_unit_test(a_quote_that_never_ends_costs_one_line),
+        cmocka_unit_test(text_after_a_closing_quote_costs_one_line),
+        cmocka_unit_test(ragged_rows_are_set_aside_with_the_key_that_leads_them),
+        cmocka_unit_test(a_key_behind_other_columns_is_not_read_from_a_ragged_row),
+        cmocka_unit_test(a_delimiter_may_have_several_characters),
+        cmocka_unit_test(given_columns_stand_for_a_header),
+        cmocka_unit_test(nulls_and_ignored_columns_are_left_out),
+        cmocka_unit_test(latin_1_becomes_utf_8),
+        cmocka_unit_test(bytes_that_are_no_text_cost_their_row),
+        cmocka_unit_test(what_is_no_export_fails_in_words),
+        cmocka_unit_test(an_export_that_ends_in_a_row_is_cut_short),
+        cmocka_unit_test(a_line_without_end_costs_itself_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,133 @@
+#include "tests/unit/sync_data/support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ARRAY     "key: [id], source: {url: \"http://e/x\", format: json}"
+#define JSON(...) "key: [id], source: {url: \"http://e/x\", format: json, json: {" __VA_ARGS__ "}}"
+
+// Decodes whole, and then byte by byte: where the bytes are cut makes no difference to the rows.
+static void assert_rows(const char *fields, const char *text, const char *expected)
+{
+    struct config *config = support_config(fields);
+    const size_t size = strlen(text);
+    char *told = support_decode(&config->jobs[0], text, size, size + 1);
+    assert_string_equal(told, expected);
+    free(told);
+    told = support_decode(&config->jobs[0], text, size, 1);
+    assert_string_equal(told, expected);
+    free(told);
+    config_destroy(&config);
+}
+
+static void assert_fails(const char *fields, const char *text, const char *expected)
+{
+    struct config *config = support_config(fields);
+    char *told = support_decode(&config->jobs[0], text, strlen(text), 1 << 20);
+    const char *error = strstr(told, "= ");
+    assert_non_null(error);
+    if (strstr(error, expected) == NULL)
+        fail_msg("%s does not say: %s", error, expected);
+    free(told);
+    config_destroy(&config);
+}
+
+static void nested_values_are_flattened_with_dots(void **state)
+{
+    (void)state;
+    assert_rows(
+        ARRAY,
+        "[{\"id\":1,\"address\":{\"city\":\" Rome \",\"geo\":[1.50,{\"x\":true}]},\"none\":null,\"e\":{}}]",
+        "1: address.city=Rome address.geo.0=1.50# address.geo.1.x=true# id=1#\n");
+}
+
+static void numbers_keep_the_text_they_were_written_with(void **state)
+{
+    (void)state;
+    assert_rows(ARRAY, "[{\"id\":12345678901234567890123,\"p\":3e-05,\"q\":1.10}]",
+                "1: id=12345678901234567890123# p=3e-05# q=1.10#\n");
+}
+
+static void records_lie_at_a_path(void **state)
+{
+    (void)state;
+    assert_rows(JSON("records: $.data.items"),
+                "{\"items\":[{\"id\":0}],\"data\":{\"n\":{\"items\":[{\"id\":9}]},\"items\":[{\"id\":1},{"
+                "\"id\":2}]},\"z\":[1]}",
+                "1: id=1#\n2: id=2#\n");
+}
+
+static void an_object_of_records_gives_each_its_name(void **state)
+{
+    (void)state;
+    assert_rows("key: [name], source: {url: \"http://e/x\", format: json, json: {object_key: name}}",
+                "{\"gpt\":{\"cost\":1},\"other\":{\"cost\":2,\"name\":\"other\"}}",
+                "1: cost=1# name=gpt\n2: cost=2# name=other\n");
+}
+
+static void ignored_fields_take_what_is_below_them_along(void **state)
+{
+    (void)state;
+    assert_rows("key: [id], ignore: [address], source: {url: \"http://e/x\", format: json}",
+                "[{\"id\":1,\"address\":{\"city\":\"x\"},\"addresses\":2}]", "1: addresses=2# id=1#\n");
+}
+
+static void what_is_no_record_is_set_aside(void **state)
+{
+    (void)state;
+    assert_rows(ARRAY,
+                "[1,{\"id\":2},[{\"id\":3}],null,{\"id\":4,\"a\":1,\"a\":2},{\"id\":5,\"a\":1,\"a\":1},{"
+                "\"id\":6,\"a\":\"\\u0000\"}]",
+                "1! a number in place of an object\n2: id=2#\n3! an array in place of an object\n"
+                "4! null in place of an object\n5! a field twice, with two values id=4#\n6: a=1# id=5#\n"
+                "7! a NUL in a field id=6#\n");
+}
+
+static void what_is_no_export_fails_in_words(void **state)
+{
+    (void)state;
+    assert_fails(ARRAY, "", "the export is empty");
+    assert_fails(ARRAY, "<html>", "the export is an HTML or XML page");
+    assert_fails(ARRAY, "[{\"id\":1},{\"id\":", "the export ends at byte 16, in the middle of its JSON");
+    assert_fails(ARRAY, "[{\"id\":1},{id:2}]", "the export is not JSON: lexical error");
+    assert_fails(ARRAY, "[] []", "the export is not JSON");
+    assert_fails(ARRAY, "{\"error\":\"no session\"}", "at $ the export has an object, not an array");
+    assert_fails(ARRAY, "7", "at $ the export has a single value");
+    assert_fails(JSON("records: $.items"), "{\"error\":\"x\"}", "the export has nothing at $.items");
+    assert_fails(JSON("object_key: name"), "[]", "an array; object_key is for an object");
+}
+
+static void nesting_and_endless_strings_are_cut_off(void **state)
+{
+    (void)state;
+    enum { LONG = 4 << 20 };
+    char *text = malloc(LONG + 1);
+    assert_non_null(text);
+    memset(text, '[', 100);
+    text[100] = '\0';
+    assert_fails(ARRAY, text, "the export is nested deeper than 64");
+    memset(text, 'x', LONG);
+    text[LONG] = '\0';
+    memcpy(text, "[{\"id\":\"", 8);
+    assert_fails(ARRAY, text, "no value ends within 1048576 bytes");
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nested_values_are_flattened_with_dots),
+        cmocka_unit_test(numbers_keep_the_text_they_were_written_with),
+        cmocka_unit_test(records_lie_at_a_path),
+        cmocka_unit_test(an_object_of_records_gives_each_its_name),
+        cmocka_unit_test(ignored_fields_take_what_is_below_them_along),
+        cmocka_unit_test(what_is_no_record_is_set_aside),
+        cmocka_unit_test(what_is_no_export_fails_in_words),
+        cmocka_unit_test(nesting_and_endless_strings_are_cut_off),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
