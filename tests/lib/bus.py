@@ -26,7 +26,7 @@ import urllib.request
 import zmq
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("SYNCBUS_BIN", ROOT / "build" / "release" / "bin"))
+BIN = pathlib.Path(os.environ.get("SYNCBUS_BIN", ROOT / "build" / "release" / "bin")).resolve()
 SKIP = 77  # ctest's word for a test that could not run
 ENTITIES = ("orders", "customers", "products", "prices", "ddt", "invoices")
 

@@ -12,7 +12,7 @@ PURE = ("broker/core/", "proto/base/", "proto/session.", "services/sync/machine.
 IMPURE_INCLUDE = re.compile(r'#include\s*[<"](zmq|czmq|lmdb|curl|time\.h|sys/|unistd|fcntl|pthread|poll|proto/io|proto/client)')
 IMPURE_SYMBOL = re.compile(
     r"^(zmq_|mdb_|curl_|clock_|gettimeofday|time$|nanosleep|usleep|sleep$|open|read$|write$|socket|poll|select|epoll"
-    r"|pthread_|getenv|getrandom|rand|fopen|fprintf|printf|puts)")
+    r"|pthread_|getenv|getrandom|s?rand$|random$|fopen|fprintf|printf|puts)")
 ALLOCATION = re.compile(r"^(malloc|calloc|realloc|free|strdup|aligned_alloc|posix_memalign)$")
 PURE_ARCHIVES = {"core": True, "session": False, "sync_machine": False, "order_machine": False, "base": False}
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|atoll|strtok|gets|alloca|system|popen|tmpnam)\s*\(")
@@ -95,7 +95,7 @@ class Style(unittest.TestCase):
     def test_every_folder_says_what_lives_in_it(self):
         folders = {parent for name in tracked() for parent in pathlib.PurePath(name).parents}
         silent = [str(folder) for folder in sorted(folders)
-                  if not (ROOT / folder / "README.md").exists() and not str(folder).startswith((".ci", "tests/fuzz/corpus/"))
+                  if not (ROOT / folder / "README.md").exists() and not str(folder).startswith((".ci", "tests/fuzz/corpus"))
                   and not (str(folder).startswith("tests/unit/"))]
         self.assert_none(silent)
 
