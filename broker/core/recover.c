@@ -97,8 +97,11 @@ static void recover_open_run(struct core *self, const Sb__StoredRun *stored)
 static void place_on_grid(struct core *self, struct job *job)
 {
     job->last_due_boot = self->boot_ms;
-    const int64_t from = job->last_slot_ms != 0 ? job->last_slot_ms : self->wall_ms;
-    job->next_slot_ms = slot_after(&job->config, from);
+    if (job->last_slot_ms == 0) { // a new job: its slots count from now on, and a later stop misses none
+        job->last_slot_ms = slot_after(&job->config, self->wall_ms) - job->config.every_ms;
+        job_store(self, job);
+    }
+    job->next_slot_ms = slot_after(&job->config, job->last_slot_ms);
     if (job->last_success_ms == 0 && !run_is_open(job) && job->next_slot_ms > self->wall_ms)
         (void)run_begin(self, job, 0, SB__CAUSE__CAUSE_CATCH_UP, "it has never succeeded");
 }

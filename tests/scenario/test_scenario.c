@@ -350,6 +350,9 @@ static bool befall(struct world *world, struct client *client, const struct line
         client->process++;
     } else if (is(line, 1, "impersonates")) {
         client->instance = world_client(world, line->words[2])->instance;
+    } else if (is(line, 1, "steals")) { // the number of another's lease
+        client->wishes[0] = world_client(world, line->words[2])->wishes[0];
+        client->wishes[0].request = 0;
     } else if (is(line, 1, "unreachable")) {
         world_lose(world, client);
     } else {

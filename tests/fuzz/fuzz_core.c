@@ -1,0 +1,349 @@
+// Any sequence of requests, pauses and restarts keeps the invariants of the core: bytes say what happens
+// next.
+#include "broker/core/core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { CLIENTS = 4, JOBS = 3, CLAIMS = 6, ENTRIES = 256, STEPS_MAX = 2000 };
+
+// One entry of the journal.
+struct entry {
+    struct core_record record;              // its value is rebuilt from `data` at a start
+    const ProtobufCMessageDescriptor *type; // of the value; NULL: free
+    uint8_t *data;                          // owned
+    size_t size;                            // bytes of it
+};
+
+struct world {
+    const uint8_t *data; // what is left of the input
+    size_t size;         // bytes of it
+    struct core *core;
+    void *memory;
+    struct entry entries[ENTRIES];
+    int64_t boot_ms, wall_ms;
+    uint64_t durable;
+    uint64_t sessions[CLIENTS]; // as last welcomed
+    uint64_t tokens[CLIENTS];   // as last granted
+    uint64_t runs[JOBS];        // as last ticked
+    uint64_t next_id, greatest_token;
+};
+
+static const char *const JOB_NAMES[JOBS] = {"orders", "prices", "ddt"};
+
+static uint8_t next(struct world *self)
+{
+    if (self->size == 0)
+        return 0;
+    self->size--;
+    return *self->data++;
+}
+
+static void keep(struct world *self, const struct core_record *record)
+{
+    struct entry *place = NULL;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        struct entry *entry = &self->entries[i];
+        const bool same = entry->type != NULL && entry->record.table == record->table &&
+                          entry->record.key_size == record->key_size &&
+                          memcmp(entry->record.key, record->key, record->key_size) == 0;
+        if (same || (place == NULL && entry->type == NULL))
+            place = entry;
+        if (same)
+            break;
+    }
+    if (place == NULL) // a journal that loses some must be borne, too
+        return;
+    free(place->data);
+    *place = (struct entry){.record = *record};
+    if (record->value == NULL || record->table == CORE_TABLE_LEDGER)
+        return;
+    place->type = record->value->descriptor;
+    place->size = protobuf_c_message_get_packed_size(record->value);
+    place->data = malloc(place->size + 1);
+    assert(place->data != NULL);
+    (void)protobuf_c_message_pack(record->value, place->data);
+}
+
+static void hear(struct world *self, const struct core_update *update)
+{
+    for (size_t i = 0; i < update->record_count; i++)
+        keep(self, &update->records[i]);
+    for (size_t i = 0; i < update->reply_count; i++) {
+        const struct core_reply *reply = &update->replies[i];
+        assert(protobuf_c_message_check(&reply->reply->base));
+        if (reply->reply->body_case == SB__REPLY__BODY_WELCOME)
+            self->sessions[reply->peer - 1] = reply->reply->welcome->session;
+        if (reply->reply->body_case == SB__REPLY__BODY_GRANTED) {
+            const uint64_t token = reply->reply->granted->token;
+            self->tokens[reply->peer - 1] = token;
+            self->greatest_token = token > self->greatest_token ? token : self->greatest_token;
+        }
+    }
+    for (size_t i = 0; i < update->publication_count; i++) {
+        const Sb__Event *event = update->publications[i].event;
+        assert(protobuf_c_message_check(&event->base));
+        for (size_t k = 0; k < JOBS && event->body_case == SB__EVENT__BODY_TICK; k++) {
+            if (strcmp(event->tick->job, JOB_NAMES[k]) == 0)
+                self->runs[k] = event->tick->run;
+        }
+    }
+}
+
+static void step(struct world *self, struct core_event *event)
+{
+    struct core_update update;
+    event->boot_ms = self->boot_ms;
+    event->wall_ms = self->wall_ms;
+    event->durable = self->durable;
+    core_step(self->core, event, &update);
+    core_check(self->core);
+    self->durable = core_update_number(self->core);
+    hear(self, &update);
+}
+
+static void start(struct world *self)
+{
+    static const struct core_resource_config resource = {.name = "erp",
+                                                         .capacity = 2,
+                                                         .lease_ttl_ms = 10000,
+                                                         .grant_delay_ms = 1000,
+                                                         .max_exclusive_ms = 60000,
+                                                         .max_exclusive_streak_ms = 30000,
+                                                         .aging_ms = 60000};
+    struct core_job_config jobs[JOBS];
+    for (size_t i = 0; i < JOBS; i++)
+        jobs[i] = (struct core_job_config){.name = JOB_NAMES[i],
+                                           .every_ms = 60000 * (int64_t)(i + 1),
+                                           .priority = (uint32_t)(5 - i),
+                                           .pause_timeout_ms = 20000,
+                                           .max_yields = 1,
+                                           .yields = i != 1,
+                                           .stall_ms = 15000,
+                                           .settle_ms = 250,
+                                           .retry_after_ms = 5000,
+                                           .fresh_within_ms = 60000};
+    const struct core_config config = {.resources = &resource,
+                                       .resource_count = 1,
+                                       .jobs = jobs,
+                                       .job_count = JOBS,
+                                       .beat_ms = 1000,
+                                       .session_ttl_ms = 15000,
+                                       .sessions_max = 3,
+                                       .waiters_max = 4,
+                                       .calls_max = 2,
+                                       .version = "fuzz",
+                                       .profile = ""};
+    struct core_record records[ENTRIES];
+    size_t count = 0;
+    self->core = core_init(self->memory, &config);
+    self->durable = 0;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct entry *entry = &self->entries[i];
+        if (entry->type == NULL)
+            continue;
+        ProtobufCMessage *value = protobuf_c_message_unpack(entry->type, NULL, entry->size, entry->data);
+        assert(value != NULL);
+        records[count] = entry->record;
+        records[count].value = value;
+        if (entry->record.table == CORE_TABLE_RUN && ((Sb__StoredRun *)value)->run->ended_ms != 0)
+            protobuf_c_message_free_unpacked(value, NULL);
+        else
+            count++;
+    }
+    struct core_event event = {.kind = CORE_EVENT_START};
+    event.start.records = records;
+    event.start.count = count;
+    step(self, &event);
+    for (size_t i = 0; i < count; i++)
+        protobuf_c_message_free_unpacked((ProtobufCMessage *)(uintptr_t)records[i].value, NULL);
+}
+
+static void send(struct world *self, size_t client, Sb__Request *request)
+{
+    request->id = next(self) % 8 == 0 ? self->next_id : ++self->next_id;
+    request->session = request->body_case == SB__REQUEST__BODY_HELLO ? 0 : self->sessions[client];
+    struct core_event event = {.kind = CORE_EVENT_REQUEST};
+    event.request.peer = client + 1;
+    event.request.request = request;
+    step(self, &event);
+}
+
+static void say_hello(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    Sb__Hello hello = SB__HELLO__INIT;
+    Sb__Renew renew = SB__RENEW__INIT;
+    Sb__Renew *renews[] = {&renew};
+    Sb__RunState run = SB__RUN_STATE__INIT;
+    Sb__RunState *runs[] = {&run};
+    char *job = (char *)(uintptr_t)JOB_NAMES[client % JOBS];
+    hello.name = job;
+    hello.instance = 1 + (how & 1U ? client : client % 2);
+    hello.process = 1 + (how >> 1 & 1U);
+    hello.host = 1 + (how >> 2 & 1U);
+    hello.jobs = hello.serves = &job;
+    hello.n_jobs = how >> 3 & 1U;
+    hello.n_serves = how >> 4 & 1U;
+    renew.token = self->tokens[client];
+    hello.leases = renews;
+    hello.n_leases = how >> 5 & 1U;
+    run.run = self->runs[client % JOBS];
+    hello.runs = runs;
+    hello.n_runs = how >> 6 & 1U;
+    request->body_case = SB__REQUEST__BODY_HELLO;
+    request->hello = &hello;
+    send(self, client, request);
+}
+
+static void say_acquire(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    const size_t job = client % JOBS;
+    Sb__Acquire acquire = SB__ACQUIRE__INIT;
+    acquire.resource = (char *)(uintptr_t) "erp";
+    acquire.mode = how & 1U ? SB__MODE__MODE_EXCLUSIVE : SB__MODE__MODE_SHARED;
+    acquire.job = (char *)(uintptr_t)JOB_NAMES[job];
+    acquire.run = self->runs[job];
+    acquire.attempt = 1 + (how >> 1 & 1U);
+    acquire.claim = how >> 2 & 7U;
+    acquire.poll_ms = how & 32U ? 1000 : 0;
+    acquire.wait_ms = how & 64U ? 3000 : 0;
+    acquire.settle_ms = how & 128U ? 5000 : 0;
+    request->body_case = SB__REQUEST__BODY_ACQUIRE;
+    request->acquire = &acquire;
+    send(self, client, request);
+}
+
+static void say_about_lease(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    Sb__Renew renew = SB__RENEW__INIT;
+    Sb__Release release = SB__RELEASE__INIT;
+    Sb__Withdraw withdraw = SB__WITHDRAW__INIT;
+    char *erp = (char *)(uintptr_t) "erp";
+    renew.token = release.token = self->tokens[how & 3U];
+    renew.resource = release.resource = withdraw.resource = erp;
+    renew.claim = withdraw.claim = how >> 2 & 7U;
+    renew.mode = how & 32U ? SB__MODE__MODE_EXCLUSIVE : SB__MODE__MODE_SHARED;
+    renew.job = (char *)(uintptr_t)JOB_NAMES[client % JOBS];
+    renew.run = self->runs[client % JOBS];
+    renew.done = how;
+    renew.total = 255;
+    release.yielded = (how & 32U) != 0;
+    request->body_case = how >> 6 == 0   ? SB__REQUEST__BODY_RELEASE
+                         : how >> 6 == 1 ? SB__REQUEST__BODY_WITHDRAW
+                                         : SB__REQUEST__BODY_RENEW;
+    if (how >> 6 == 0)
+        request->release = &release;
+    else if (how >> 6 == 1)
+        request->withdraw = &withdraw;
+    else
+        request->renew = &renew;
+    send(self, client, request);
+}
+
+static void say_about_run(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    Sb__Report report = SB__REPORT__INIT;
+    Sb__Result result = SB__RESULT__INIT;
+    Sb__Trigger trigger = SB__TRIGGER__INIT;
+    result.ok = (how & 1U) != 0;
+    report.job = trigger.job = (char *)(uintptr_t)JOB_NAMES[client % JOBS];
+    report.run = self->runs[client % JOBS];
+    report.attempt = 1 + (how >> 1 & 1U);
+    report.result = &result;
+    request->body_case = how & 4U ? SB__REQUEST__BODY_TRIGGER : SB__REQUEST__BODY_REPORT;
+    if (how & 4U)
+        request->trigger = &trigger;
+    else
+        request->report = &report;
+    send(self, client, request);
+}
+
+static void say_call(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    Sb__Call call = SB__CALL__INIT;
+    Sb__Answer answer = SB__ANSWER__INIT;
+    Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
+    call.service = call.method = (char *)(uintptr_t)JOB_NAMES[how % JOBS];
+    answer.call = how;
+    request->body_case = how & 64U    ? SB__REQUEST__BODY_CALL
+                         : how & 128U ? SB__REQUEST__BODY_ANSWER
+                                      : SB__REQUEST__BODY_SNAPSHOT;
+    if (how & 64U)
+        request->call = &call;
+    else if (how & 128U)
+        request->answer = &answer;
+    else
+        request->snapshot = &snapshot;
+    send(self, client, request);
+}
+
+static void pass(struct world *self, int64_t duration_ms)
+{
+    self->boot_ms += duration_ms;
+    self->wall_ms += duration_ms;
+    // Deadlines that lie in the past are taken one after another, and end.
+    for (int i = 0; i < STEPS_MAX && core_deadline(self->core) <= self->boot_ms; i++) {
+        assert(i + 1 < STEPS_MAX);
+        step(self, &(struct core_event){.kind = CORE_EVENT_TIME});
+    }
+}
+
+static void happen(struct world *self)
+{
+    const uint8_t what = next(self);
+    const size_t client = what >> 4 & 3U;
+    Sb__Request request = SB__REQUEST__INIT;
+    switch (what & 15U) {
+    case 0:
+    case 1: say_hello(self, client, &request); break;
+    case 2:
+    case 3:
+    case 4: say_acquire(self, client, &request); break;
+    case 5:
+    case 6: say_about_lease(self, client, &request); break;
+    case 7: say_about_run(self, client, &request); break;
+    case 8: say_call(self, client, &request); break;
+    case 9: start(self); break; // as after a kill
+    case 10: self->wall_ms += ((int64_t)next(self) - 128) * 30000; break;
+    case 11: step(self, &(struct core_event){.kind = CORE_EVENT_PEER_GONE, .peer_gone = client + 1}); break;
+    case 12:
+        step(self, &(struct core_event){.kind = CORE_EVENT_STOP});
+        pass(self, 100);
+        assert(core_stopped(self->core));
+        start(self);
+        break;
+    case 13: pass(self, next(self) * 1000); break;
+    default: pass(self, next(self) * 10); break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct world *self = calloc(1, sizeof *self);
+    assert(self != NULL);
+    const size_t room = (size_t)64 * 1024 * 1024;
+    self->memory = malloc(room);
+    assert(self->memory != NULL);
+    self->data = data;
+    self->size = size;
+    self->boot_ms = 1000000;
+    self->wall_ms = INT64_C(1700000000000);
+    start(self);
+    for (int i = 0; i < STEPS_MAX && self->size > 0; i++) {
+        happen(self);
+        pass(self, 0);
+    }
+    for (size_t i = 0; i < ENTRIES; i++)
+        free(self->entries[i].data);
+    free(self->memory);
+    free(self);
+    return 0;
+}
