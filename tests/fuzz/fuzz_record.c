@@ -1,0 +1,34 @@
+// Any bytes are a stored record, a key, or refused; what is read of them lies inside them.
+#include "services/sync/delta_store.h"
+#include "services/sync/pack.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void assert_inside(struct bytes part, const uint8_t *data, size_t size)
+{
+    const uint8_t *start = part.data;
+    assert(start >= data && start + part.size <= data + size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct bytes value = {.data = data, .size = size};
+    struct stored_record record;
+    struct bytes parts[RECORD_KEY_PARTS_MAX];
+    struct buffer packed;
+    const size_t count = record_key_parts(value, parts);
+    for (size_t i = 0; i < count; i++)
+        assert_inside(parts[i], data, size);
+    if (delta_read_record(value, value, &record) != ERR_OK)
+        return 0;
+    assert_inside(record.key, data, size);
+    assert_inside(record.json, data, size);
+    buffer_init(&packed, RECORD_SIZE_MAX);
+    const struct bytes hash = {.data = record.hash, .size = RECORD_HASH_SIZE};
+    const enum err err = pack_record(&packed, record.key, record.json, hash, record.seq);
+    assert(err == ERR_OK || err == ERR_FULL);
+    buffer_free(&packed);
+    return 0;
+}

@@ -1,0 +1,4 @@
+# What an ERP may send, and what lies in a store. The first byte of each input chooses the dialect.
+foreach(TARGET fuzz_csv fuzz_json fuzz_record)
+  syncbus_fuzz_target(${TARGET} sync_data)
+endforeach()
