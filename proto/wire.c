@@ -116,13 +116,25 @@ static const void *item_at(const ProtobufCMessage *message, const ProtobufCField
     return *(const char *const *)place + item * size;
 }
 
+// Fields of a later version are kept and passed on. No version can have a field 0: protobuf-c takes one that
+// is written in two bytes, and then packs what nobody can read.
+static enum err check_unknown(const ProtobufCMessage *message, struct fault *fault)
+{
+    for (unsigned i = 0; i < message->n_unknown_fields; i++) {
+        if (message->unknown_fields[i].tag == 0)
+            return fault_set(fault, ERR_INVALID, "a field of %s has the number 0",
+                             message->descriptor->short_name);
+    }
+    return ERR_OK;
+}
+
 // Checks the next item of the innermost message, or goes into it, or leaves the message.
 static enum err check_next(struct walk *walk, const struct rules *rules, struct fault *fault)
 {
     struct place *place = &walk->places[walk->depth - 1];
     if (place->field == place->message->descriptor->n_fields) {
         walk->depth--;
-        return ERR_OK;
+        return check_unknown(place->message, fault);
     }
     const ProtobufCFieldDescriptor *field = &place->message->descriptor->fields[place->field];
     const size_t count = item_count(place->message, field);

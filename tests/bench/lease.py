@@ -42,7 +42,11 @@ def busy(count):
         bus.wait_for(bus.answers, "the broker to answer")
         for name in jobs:
             bus.start(f"sync-{name}")
-        return measured(bus, "busy", bus.requests, bus.events, count, len(jobs))
+        lines = measured(bus, "busy", bus.requests, bus.events, count, len(jobs))
+        yields = sum(job.current.yields for job in bus.answers().jobs)
+        if yields < count * len(jobs):
+            sys.exit(f"only {yields} fetches were cut for {count} leases: this did not measure what it says")
+        return lines
 
 
 def poll(count):

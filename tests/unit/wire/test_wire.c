@@ -231,6 +231,13 @@ static void fields_of_a_later_version_are_passed_over(void **state)
     sb__request__free_unpacked(request, NULL);
 }
 
+static void a_field_that_no_version_can_have_is_refused(void **state)
+{
+    (void)state;
+    refused(BYTES("\x62\x00\x80\x00\x05"), "has the number 0");
+    refused(BYTES("\x62\x03\x80\x00\x05"), "a field of Ping has the number 0");
+}
+
 static void replies_and_events_may_be_long_but_must_be_utf8(void **state)
 {
     (void)state;
@@ -305,6 +312,7 @@ int main(void)
         cmocka_unit_test(many_empty_items_in_a_small_frame_do_not_take_all_memory),
         cmocka_unit_test(a_oneof_that_is_said_twice_is_taken_once),
         cmocka_unit_test(fields_of_a_later_version_are_passed_over),
+        cmocka_unit_test(a_field_that_no_version_can_have_is_refused),
         cmocka_unit_test(replies_and_events_may_be_long_but_must_be_utf8),
         cmocka_unit_test(the_body_of_a_call_is_read_by_its_type),
         cmocka_unit_test(a_message_that_is_too_long_for_its_buffer_is_not_packed),
