@@ -9,9 +9,9 @@ from bus import Bus
 
 
 class KilledSync(unittest.TestCase):
-    def start(self, rows, *erp, **options):
+    def start(self, rows, *erp, lease_ttl="1s", **options):
         self.rows = rows
-        self.bus = Bus(jobs={"prices": {"retry_after": "500ms", **options}}, resource={"lease_ttl": "1s"},
+        self.bus = Bus(jobs={"prices": {"retry_after": "500ms", **options}}, resource={"lease_ttl": lease_ttl},
                        broker={"session_ttl": "3s"}, erp=("--generate", str(rows), "--seed", "1", *erp))
         self.addCleanup(self.bus.close)
         self.bus.start("erp")
@@ -89,7 +89,7 @@ class KilledSync(unittest.TestCase):
         self.assert_ends_well_and_whole()
 
     def test_killed_with_its_result_stored_but_not_acknowledged_reports_it_after_its_restart(self):
-        self.start(400, "--rate", "8000")
+        self.start(400, "--rate", "8000", lease_ttl="20s")  # outlives the fetch although nobody renews it
         self.bus.start("sync-prices")
         self.wait_for_stage("FETCHING")
         self.bus.kill("broker")
