@@ -217,9 +217,12 @@ static void describe(const struct erp *self, CURLcode result, struct erp_result 
         return;
     }
     // The ERP's own words help whoever must mend the order; control characters would garble a table.
-    int shown = self->answer.size < 160 ? (int)self->answer.size : 160;
-    snprintf(ret->what, sizeof ret->what, "the ERP answered %d%s%.*s", ret->status, shown > 0 ? ": " : "",
-             shown, shown > 0 ? self->answer.data : "");
+    size_t size = ret->has_id || self->answer.size == 0 ? 0 : self->answer.size;
+    size = size < 160 ? size : 160;
+    while (size > 0 && strchr(" \t\r\n", self->answer.data[size - 1]) != NULL)
+        size--;
+    snprintf(ret->what, sizeof ret->what, "the ERP answered %d%s%.*s", ret->status, size > 0 ? ": " : "",
+             (int)size, size > 0 ? self->answer.data : "");
     for (char *byte = ret->what; *byte != '\0'; byte++) {
         if (*byte < 0x20 || *byte > 0x7e)
             *byte = *byte == '\n' || *byte == '\r' || *byte == '\t' ? ' ' : '?';
