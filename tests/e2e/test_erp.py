@@ -258,21 +258,37 @@ class Judge(Erp):
         self.get("/export/ddt.csv")
         self.assertEqual(self.bus.judge()["sync_over_capacity"], 1)
 
+    def all_but_a_byte(self):
+        """A connection on which an order was sent but for its last byte: the rest comes as fast as can be."""
+        connection = self.raw("/orders", "POST", 2)
+        connection.sendall(b"{")
+        return connection
+
+    def finish(self, order):
+        """The last byte, and the status of the answer."""
+        order.sendall(b"}")
+        return order.recv(4096).split()[1]
+
     def test_a_client_that_cuts_its_fetch_and_steps_aside_at_once_is_not_blamed(self):
-        self.start("--generate", "4000", "--rate", "20000")
-        for number in range(20):
-            with contextlib.closing(self.raw("/export/prices.csv")) as connection:
-                connection.recv(64)
-            self.order(f"K-{number}")
+        self.start("--generate", "20000")
+        for _ in range(100):
+            with contextlib.closing(self.all_but_a_byte()) as order:
+                with contextlib.closing(self.raw("/export/prices.csv")) as export:
+                    export.recv(64)
+                self.assertEqual(self.finish(order), b"201")
         self.bus.assert_judge_is_content()
 
     def test_a_client_that_has_the_whole_answer_is_not_blamed_for_the_servers_last_moments(self):
         self.start()
-        for number in range(200):
-            self.get("/export/prices.csv")
-            self.order(f"K-{number}")
+        size = len(self.get("/export/prices.csv")[2])
+        for _ in range(200):
+            with contextlib.closing(self.all_but_a_byte()) as order, contextlib.closing(self.raw("/export/prices.csv")) as export:
+                got = b""
+                while b"\r\n\r\n" not in got or len(got.split(b"\r\n\r\n", 1)[1]) < size:
+                    got += export.recv(65536)
+                self.assertEqual(self.finish(order), b"201")
         counts = self.bus.assert_judge_is_content()
-        self.assertEqual((counts["accesses"], counts["orders"]), (400, 200))
+        self.assertEqual((counts["accesses"], counts["orders"]), (401, 200))
 
     def test_many_at_once_are_all_counted(self):
         self.start("--generate", "10", "--latency", "5ms", "--capacity", "64")
