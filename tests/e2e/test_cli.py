@@ -165,6 +165,15 @@ class Run(unittest.TestCase):
         self.bus.wait_for(lambda: not self.alive(pid), "the command to be ended", 5)
         self.bus.wait_for(lambda: not self.held(), "the lease to run out")
 
+    def test_run_stopped_takes_its_command_with_it_when_the_lease_is_over(self):
+        process = self.spawn("stopped", "sh", "-c", "echo $$ >stopped.pid; exec sleep 600")
+        pid = int(self.bus.wait_for(lambda: self.read("stopped.pid"), "the command's pid"))
+        process.send_signal(signal.SIGSTOP)
+        self.bus.wait_for(lambda: not self.alive(pid), "the command to be ended", 10)
+        self.bus.wait_for(lambda: not self.held(), "the lease to run out")
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(timeout=20), 125)
+
     def test_a_lost_lease_ends_the_command_and_run_with_125(self):
         with Bus(jobs={"prices": {}}, resource={"lease_ttl": "1s"}) as bus:
             bus.write_config()

@@ -2,8 +2,9 @@
 //
 //   run (keeper: holds the lease) ──pipe──► guard (leads the command's process group) ──► command
 //
-// The lease and the command must end together. The keeper ends the group when the lease is lost; the guard
-// ends it when the pipe closes because the keeper died, however that happened.
+// The lease and the command must end together. The keeper ends the group when the lease is lost. Through the
+// pipe it tells the guard until when the lease is good; the guard ends the group when that time is over,
+// because the keeper was stopped, and when the pipe closes, because the keeper died.
 #include "tools/syncbus/cli.h"
 
 #include "proto/io/clock.h"
@@ -27,6 +28,8 @@ enum {
     EXIT_NOT_EXECUTABLE = 126,
     EXIT_NO_COMMAND = 127,
     EXIT_SIGNAL = 128,
+    POLL_MAX_MS = 60000,
+    TELL_STEP_MS = 20,   // smaller changes of the lease's end are not worth telling
     KILL_AFTER_MS = 500, // between TERM and KILL: less than the margin and the delay of a lease that ended
 };
 
@@ -75,21 +78,34 @@ static int spawn(const char *file, char *const *words, bool own_group, bool sear
 
 // ---------------------------------------------------------------- the guard
 
-// Waits for the command's end, or for the keeper's. Signals reach the command by the group itself.
+// Reads until when the lease is good; a keeper that has died leaves it good until now.
+static void guard_read(int keeper, int64_t *good_until)
+{
+    int64_t told;
+    ssize_t size;
+    while ((size = read(keeper, &told, sizeof told)) == (ssize_t)sizeof told)
+        *good_until = told;
+    if (size == 0)
+        *good_until = 0;
+}
+
+// Waits for the command's end, or for the lease's. Signals reach the command by the group itself.
 static int guard_wait(pid_t command, int keeper, int signals)
 {
-    int64_t kill_at = INT64_MAX;
+    int64_t good_until = INT64_MAX, kill_at = INT64_MAX;
     for (;;) {
         struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = keeper, .events = POLLIN}};
-        const int64_t left = kill_at == INT64_MAX ? -1 : kill_at - clock_boot_ms();
-        (void)poll(fds, kill_at == INT64_MAX ? 2 : 1, left < 0 && kill_at != INT64_MAX ? 0 : (int)left);
+        const bool ending = kill_at != INT64_MAX;
+        const int64_t left = (ending ? kill_at : good_until) - clock_boot_ms();
+        (void)poll(fds, ending ? 1 : 2, left < 0 ? 0 : left > POLL_MAX_MS ? POLL_MAX_MS : (int)left);
         struct signalfd_siginfo info;
         while (read(signals, &info, sizeof info) > 0)
             ;
         int status = 0;
-        if (waitpid(command, &status, WNOHANG) == command && kill_at == INT64_MAX)
+        if (waitpid(command, &status, WNOHANG) == command && !ending)
             return exit_of_wait(status);
-        if (kill_at == INT64_MAX && fds[1].revents != 0) { // the keeper never writes: this is its end
+        guard_read(keeper, &good_until);
+        if (!ending && clock_boot_ms() >= good_until) {
             (void)kill(0, SIGTERM);
             kill_at = clock_boot_ms() + KILL_AFTER_MS;
         } else if (clock_boot_ms() >= kill_at) {
@@ -106,6 +122,7 @@ int run_guard(int argc, char **argv)
     }
     const int keeper = (int)strtol(argv[0], NULL, 10);
     (void)fcntl(keeper, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(keeper, F_SETFL, O_NONBLOCK);
     const int signals = signals_open();
     pid_t command = 0;
     int error = signals < 0 ? errno : spawn(argv[1], argv + 1, false, true, &command);
@@ -124,6 +141,8 @@ struct keeper {
     uint64_t claim;  // of the lease
     int signals;     // signalfd
     pid_t group;     // the guard, and the group that it leads
+    int guard;       // writing end of the pipe to it
+    int64_t told;    // until when the lease is good, as the guard knows it; BOOTTIME ms
     int64_t kill_at; // BOOTTIME ms when the group is killed; INT64_MAX: not asked to end
     bool lost;       // the lease was lost
 };
@@ -183,6 +202,8 @@ static int start_command(struct keeper *self, uint64_t token)
         words[i + 2] = (char *)self->cli->words[i];
     // Only the reading end goes to the guard, and it closes it on the way to the command.
     (void)fcntl(pipe_ends[1], F_SETFD, FD_CLOEXEC);
+    (void)fcntl(pipe_ends[1], F_SETFL, O_NONBLOCK);
+    self->guard = pipe_ends[1];
     int error = spawn("/proc/self/exe", words, true, false, &self->group);
     (void)close(pipe_ends[0]);
     if (error == 0 && isatty(STDIN_FILENO)) {
@@ -190,6 +211,18 @@ static int start_command(struct keeper *self, uint64_t token)
         (void)tcsetpgrp(STDIN_FILENO, self->group);
     }
     return error;
+}
+
+// Tells the guard until when the lease is good, when that has changed. A full pipe is no matter: the guard
+// acts on what it knows.
+static void tell_guard(struct keeper *self)
+{
+    const int64_t left = syncbus_left_ms(self->cli->client, self->claim);
+    const int64_t until = clock_boot_ms() + left;
+    if (left <= 0 || (until > self->told - TELL_STEP_MS && until < self->told + TELL_STEP_MS))
+        return;
+    if (write(self->guard, &until, sizeof until) == (ssize_t)sizeof until)
+        self->told = until;
 }
 
 // Sleeps until something can have happened: a signal, a child's end, word of the broker, a deadline.
@@ -216,6 +249,7 @@ static void turn(struct keeper *self)
         (void)kill(-self->group, SIGTERM);
         self->kill_at = clock_boot_ms() + KILL_AFTER_MS;
     }
+    tell_guard(self);
     sleep_until_something(self);
     struct signalfd_siginfo info;
     while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
@@ -234,11 +268,13 @@ static int keep(struct keeper *self)
     int status = 0;
     while (waitpid(self->group, &status, WNOHANG) != self->group)
         turn(self);
+    // Whoever was stopped for long finds the lease over and the command ended by the guard.
+    const bool over = self->lost || syncbus_left_ms(self->cli->client, self->claim) <= 0;
     (void)kill(-self->group, SIGKILL); // what the command left behind must not go on without the lease
     if (isatty(STDIN_FILENO))
         (void)tcsetpgrp(STDIN_FILENO, getpgrp());
     syncbus_release(self->cli->client, self->claim, false);
-    return self->lost ? EXIT_SYNCBUS_FAILED : exit_of_wait(status);
+    return over ? EXIT_SYNCBUS_FAILED : exit_of_wait(status);
 }
 
 // The resource named, or the only one; NULL after it said what is wrong.
@@ -263,6 +299,7 @@ int command_run(struct cli *cli)
     if (resource == NULL)
         return EXIT_CODE_USAGE;
     struct keeper keeper = {.cli = cli, .signals = signals_open(), .kill_at = INT64_MAX};
+    (void)signal(SIGPIPE, SIG_IGN); // a guard that was killed is seen by its end
     if (keeper.signals < 0 || !cli_connect(cli, NULL, true))
         return EXIT_SYNCBUS_FAILED;
     const struct syncbus_wish wish = {
