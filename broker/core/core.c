@@ -8,8 +8,8 @@
 
 // Where the tables lie in the memory given: their sizes, one after another.
 struct layout {
-    size_t resources, jobs, sessions, waiters, leases, calls, owners, replies, publications, records, reads,
-        arena;
+    size_t resources, jobs, sessions, present, waiters, leases, calls, owners, replies, publications, records,
+        reads, arena;
     size_t size;
 };
 
@@ -46,6 +46,7 @@ static struct layout layout_of(const struct core_config *config)
     layout.resources = place(&size, config->resource_count, sizeof(struct resource));
     layout.jobs = place(&size, config->job_count, sizeof(struct job));
     layout.sessions = place(&size, config->sessions_max, sizeof(struct session));
+    layout.present = place(&size, config->sessions_max, sizeof(uint32_t));
     layout.waiters = place(&size, config->waiters_max, sizeof(struct waiter));
     layout.leases = place(&size, leases_max(config), sizeof(struct lease));
     layout.calls = place(&size, config->calls_max, sizeof(struct call));
@@ -94,6 +95,7 @@ struct core *core_init(void *memory, const struct core_config *config)
     self->resources = (struct resource *)(void *)(base + layout.resources);
     self->jobs = (struct job *)(void *)(base + layout.jobs);
     self->sessions = (struct session *)(void *)(base + layout.sessions);
+    self->present = (uint32_t *)(void *)(base + layout.present);
     self->waiters = (struct waiter *)(void *)(base + layout.waiters);
     self->leases = (struct lease *)(void *)(base + layout.leases);
     self->lease_max = leases_max(config);

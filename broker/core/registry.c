@@ -13,9 +13,10 @@ struct session *session_find(const struct core *self, uint64_t number)
 
 struct session *session_of_instance(const struct core *self, uint64_t instance)
 {
-    for (size_t i = 0; i < self->config.sessions_max; i++) {
-        if (self->sessions[i].number != 0 && self->sessions[i].instance == instance)
-            return &self->sessions[i];
+    for (size_t i = 0; i < self->present_count; i++) {
+        struct session *session = &self->sessions[self->present[i]];
+        if (session->instance == instance)
+            return session;
     }
     return NULL;
 }
@@ -123,9 +124,23 @@ static struct session *session_add(struct core *self)
         if (session->number != 0 || (number & 0xfffff) == 0)
             continue;
         *session = (struct session){.number = number};
+        self->present[self->present_count++] = (uint32_t)(session - self->sessions);
         return session;
     }
     return NULL;
+}
+
+// Frees a session's place.
+static void session_remove(struct core *self, struct session *session)
+{
+    const uint32_t place = (uint32_t)(session - self->sessions);
+    for (size_t i = 0; i < self->present_count; i++) {
+        if (self->present[i] == place) {
+            self->present[i] = self->present[--self->present_count];
+            break;
+        }
+    }
+    session->number = 0;
 }
 
 static bool lists_run(const Sb__Hello *hello, uint64_t run)
@@ -182,7 +197,7 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
     struct session *earlier = session_of_instance(self, hello->instance);
     const bool other_process = earlier != NULL && earlier->process != hello->process;
     if (earlier != NULL)
-        earlier->number = 0; // the new one takes its place
+        session_remove(self, earlier); // the new one takes its place
     struct session *session = session_add(self);
     if (session == NULL) {
         (void)reply_add(self, peer, request->id, SB__CODE__CODE_BUSY, "too many sessions; ask again later");
@@ -213,7 +228,7 @@ static void session_end(struct core *self, struct session *session)
             self->jobs[i].current.seen_boot = session->seen_boot;
     }
     route_session_gone(self, session->number);
-    session->number = 0;
+    session_remove(self, session);
 }
 
 void session_bye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
@@ -224,20 +239,21 @@ void session_bye(struct core *self, uint64_t peer, struct session *session, cons
 
 void sessions_expire(struct core *self)
 {
-    for (size_t i = 0; i < self->config.sessions_max; i++) {
-        struct session *session = &self->sessions[i];
-        if (session->number != 0 && self->boot_ms - session->seen_boot >= self->config.session_ttl_ms)
+    for (size_t i = self->present_count; i > 0; i--) { // from the end, as the last one takes a freed place
+        struct session *session = &self->sessions[self->present[i - 1]];
+        if (self->boot_ms - session->seen_boot >= self->config.session_ttl_ms)
             session_end(self, session);
     }
 }
 
 void sessions_lose_peer(struct core *self, uint64_t peer)
 {
-    for (size_t i = 0; i < self->config.sessions_max; i++) {
-        if (self->sessions[i].number == 0 || self->sessions[i].peer != peer)
+    for (size_t i = 0; i < self->present_count; i++) {
+        struct session *session = &self->sessions[self->present[i]];
+        if (session->peer != peer)
             continue;
-        self->sessions[i].peer = 0;
-        route_session_gone(self, self->sessions[i].number);
+        session->peer = 0;
+        route_session_gone(self, session->number);
     }
     // Its asks cannot be answered; the places in the line are kept as long as for any silence.
     for (size_t i = 0; i < self->waiter_count; i++) {

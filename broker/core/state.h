@@ -203,7 +203,9 @@ struct core {
     struct resource *resources;
     struct job *jobs;
     struct session *sessions; // a session's place is its number modulo sessions_max
-    struct waiter *waiters;   // the first waiter_count are in use
+    uint32_t *present;        // the places in use, the first present_count
+    size_t present_count;
+    struct waiter *waiters; // the first waiter_count are in use
     size_t waiter_count;
     struct lease *leases; // the first lease_count are in use
     size_t lease_count, lease_max;

@@ -311,10 +311,8 @@ static void add_jobs(struct core *self, Sb__State *state, const Sb__Snapshot *sn
 static void add_services(struct core *self, Sb__State *state)
 {
     state->services = arena_take(self, SNAPSHOT_SERVICES * sizeof(void *));
-    for (size_t i = 0; i < self->config.sessions_max && state->n_services < SNAPSHOT_SERVICES; i++) {
-        if (self->sessions[i].number != 0)
-            state->services[state->n_services++] = view_service(self, &self->sessions[i]);
-    }
+    for (size_t i = 0; i < self->present_count && state->n_services < SNAPSHOT_SERVICES; i++)
+        state->services[state->n_services++] = view_service(self, &self->sessions[self->present[i]]);
 }
 
 void view_snapshot(struct core *self, uint64_t peer, const Sb__Request *request)
