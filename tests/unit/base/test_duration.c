@@ -43,6 +43,7 @@ static void what_is_not_a_duration_is_refused_with_the_reason(void **state)
                  {"1.s", "not a duration"},
                  {"1..5s", "not a duration"},
                  {"1e3s", "needs a unit"},
+                 {"0.1234567s", "not a duration"},
                  {"5s ", "not a duration"},
                  {"36501d", "longer than 100 years"},
                  {"99999999999999999999d", "not a duration"},

@@ -53,6 +53,18 @@ static void small_values_are_exact(void **state)
     assert_true(histogram_average(&histogram) > 7.49 && histogram_average(&histogram) < 7.51);
 }
 
+static void a_quantile_is_never_below_its_share(void **state)
+{
+    (void)state;
+    struct histogram histogram = {0};
+    for (int64_t value = 1; value <= 3; value++)
+        histogram_add(&histogram, value);
+    assert_int_equal(histogram_quantile(&histogram, 333), 1);
+    assert_int_equal(histogram_quantile(&histogram, 334), 2);
+    assert_int_equal(histogram_quantile(&histogram, 500), 2);
+    assert_int_equal(histogram_quantile(&histogram, 990), 3);
+}
+
 static void an_empty_one_says_zero(void **state)
 {
     (void)state;
@@ -97,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantiles_are_within_five_percent_of_a_sorted_list),
         cmocka_unit_test(small_values_are_exact),
+        cmocka_unit_test(a_quantile_is_never_below_its_share),
         cmocka_unit_test(an_empty_one_says_zero),
         cmocka_unit_test(values_out_of_range_are_counted_at_its_ends),
         cmocka_unit_test(a_full_bucket_halves_all_and_keeps_the_quantiles),
