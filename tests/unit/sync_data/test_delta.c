@@ -253,6 +253,20 @@ static void ids_of_deleted_records_are_used_again(void **state)
     assert_int_equal(store.result.unchanged, 1);
 }
 
+static void a_store_that_outgrows_its_map_counts_once(void **state)
+{
+    (void)state;
+    enum { ROWS = 20000, WIDTH = 2000 }; // twice 40 MB: as records and in the feed
+    char *text = malloc((size_t)ROWS * (WIDTH + 16) + 16);
+    assert_non_null(text);
+    size_t size = (size_t)snprintf(text, 16, "id,a\n");
+    for (int i = 0; i < ROWS; i++)
+        size += (size_t)snprintf(text + size, WIDTH + 16, "%d,%0*d\n", i, WIDTH, i);
+    assert_step(text, "created 20000 changed 0 unchanged 0 deleted 0 rejected 0 withheld 0 seq 20000");
+    assert_step(text, "created 0 changed 0 unchanged 20000 deleted 0 rejected 0 withheld 0 seq 20000");
+    free(text);
+}
+
 static void csv_and_json_of_one_truth_are_unchanged(void **state)
 {
     (void)state;
@@ -291,6 +305,7 @@ int main(void)
         STORE_TEST(a_store_of_another_key_is_not_opened),
         STORE_TEST(keys_too_long_for_the_store_are_records_like_others),
         STORE_TEST(ids_of_deleted_records_are_used_again),
+        STORE_TEST(a_store_that_outgrows_its_map_counts_once),
         STORE_TEST(csv_and_json_of_one_truth_are_unchanged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
