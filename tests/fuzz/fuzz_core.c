@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CLIENTS = 4, JOBS = 3, CLAIMS = 6, ENTRIES = 256, STEPS_MAX = 2000 };
+enum { CLIENTS = 4, JOBS = 3, CLAIMS = 6, ENTRIES = 256, STEPS_MAX = 2000, MEMORY = 8 * 1024 * 1024 };
 
 // One entry of the journal.
 struct entry {
@@ -22,7 +22,6 @@ struct world {
     const uint8_t *data; // what is left of the input
     size_t size;         // bytes of it
     struct core *core;
-    void *memory;
     struct entry entries[ENTRIES];
     int64_t boot_ms, wall_ms;
     uint64_t durable;
@@ -139,7 +138,9 @@ static void start(struct world *self)
                                        .profile = ""};
     struct core_record records[ENTRIES];
     size_t count = 0;
-    self->core = core_init(self->memory, &config);
+    static _Alignas(64) char memory[MEMORY]; // taken once: lives are short
+    assert(core_size(&config, NULL) <= sizeof memory);
+    self->core = core_init(memory, &config);
     self->durable = 0;
     for (size_t i = 0; i < ENTRIES; i++) {
         const struct entry *entry = &self->entries[i];
@@ -329,9 +330,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world *self = calloc(1, sizeof *self);
     assert(self != NULL);
-    const size_t room = (size_t)64 * 1024 * 1024;
-    self->memory = malloc(room);
-    assert(self->memory != NULL);
     self->data = data;
     self->size = size;
     self->boot_ms = 1000000;
@@ -343,7 +341,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < ENTRIES; i++)
         free(self->entries[i].data);
-    free(self->memory);
     free(self);
     return 0;
 }
