@@ -1,6 +1,7 @@
 """Orders beside an ERP that misbehaves: each ends, none is doubled, none is told to be what is not known."""
 import json
 import os
+import random
 import unittest
 
 import bus as lib
@@ -146,6 +147,38 @@ class Orders(unittest.TestCase):
     def wait_for_status_after_restart(self, key, status):
         self.bus.wait_for(lambda: self.bus.cli("order", "show", key).returncode == 0, "the service to answer")
         return self.wait_for_status(key, status)
+
+    def test_a_clean_stop_waits_for_the_request_under_way_and_gives_the_erp_back_at_once(self):
+        bus = self.start(orders={"timeout": "60s"})
+        bus.fault("delay", "/orders", value=1000, method="POST")
+        self.assertEqual(bus.place("K-1").returncode, 0)
+        self.wait_for_status("K-1", "sending")
+        self.assertEqual(bus.stop("order"), 0)
+        bus.wait_for(lambda: not bus.resource().token, "the lease to be back", 2)
+        bus.start("order")
+        order = bus.wait_for(lambda: bus.cli("order", "show", "K-1").returncode == 0 and self.show("K-1"), "the service")
+        self.assertEqual([s["status"] for s in order["history"]], ["accepted", "sending", "placed"])
+        self.assert_in_erp(1)
+
+    def test_each_change_of_an_order_is_published_under_its_status(self):
+        bus = self.start()
+        with bus.subscriber("order.") as events:
+            heard = []
+            while not heard:
+                bus.place(f"K-{random.getrandbits(32)}", None, "--wait")
+                while events.poll(200):
+                    heard.append(events.recv_multipart())
+            bus.fault("drop_after", "/orders", method="POST")
+            self.assertEqual(bus.place("K-1", None, "--by", "anna", "--wait", "--timeout", "30s").returncode, 0)
+            pb, said = lib.messages(), []
+            while not said or said[-1][0] != "order.placed":
+                self.assertTrue(events.poll(10000), said)
+                topic, frame = events.recv_multipart()
+                order = pb.Event.FromString(frame).order
+                self.assertEqual((order.key, order.by), ("K-1", "anna"))
+                said.append((topic.decode(), order.erp_id))
+        self.assertEqual([topic for topic, _ in said], ["order.accepted", "order.sending", "order.unknown", "order.placed"])
+        self.assertNotEqual(said[-1][1], "")
 
     # ------------------------------------------------------------ the line
     def test_waiting_orders_know_their_place_and_their_blocker_and_one_can_be_cancelled(self):

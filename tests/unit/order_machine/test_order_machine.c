@@ -371,6 +371,7 @@ static void an_order_that_a_crash_found_sending_is_asked_about_and_its_time_wait
     (void)state;
     order_machine_restore(&order, ORDER_SENDING, 1, false, false, now_ms);
     assert_state(ORDER_UNKNOWN);
+    assert_true(order.uncertain);
     assert_false(order_machine_can_cancel(&order));
     time_comes();
     granted();
