@@ -4,7 +4,7 @@
         bus.start_all()
         bus.wait_for(lambda: bus.job("prices")["last_success_ms"], "prices to be synced")
 
-SYNCBUS_BIN names the folder of the programs. Nothing here sleeps for a result: wait_for asks until a condition holds
+SYNCBUS_BIN names the folder of the programs; SYNCBUS_WRAP, if set, is put before each of them. Nothing here sleeps for a result: wait_for asks until a condition holds
 or its deadline has passed, and then fails with the ends of all logs.
 """
 import contextlib
@@ -13,6 +13,7 @@ import os
 import pathlib
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ import zmq
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("SYNCBUS_BIN", ROOT / "build" / "release" / "bin")).resolve()
+WRAP = shlex.split(os.environ.get("SYNCBUS_WRAP", ""))  # words before each program's own, such as valgrind's
 SKIP = 77  # ctest's word for a test that could not run
 ENTITIES = ("orders", "customers", "products", "prices", "ddt", "invoices")
 
@@ -135,7 +137,7 @@ class Bus:
             command = [BIN / "syncbus-sync", name[len("sync-"):]]
         else:
             command = [BIN / f"syncbus-{name}"]
-        return self.spawn(name, [*command, "--config", self.config_path, *args], env=env)
+        return self.spawn(name, [*WRAP, *command, "--config", self.config_path, *args], env=env)
 
     def spawn(self, name, command, env=None, **options):
         """Starts any program under a name of its own; its output is appended to NAME.log."""
