@@ -66,8 +66,7 @@ static enum err answer_get(struct call *call)
         record_key_of(query->key, query->n_key, &call->self->job->key, &call->scratch, call->fault);
     sb__record_key__free_unpacked(query, NULL);
     if (err != ERR_OK)
-        return err == ERR_NO_MEMORY ? err
-                                    : fault_set(call->fault, ERR_INVALID, "no key: each part must be there");
+        return err == ERR_NO_MEMORY ? err : ERR_INVALID;
     uint8_t room[RECORD_STORE_KEY_SIZE];
     struct bytes value;
     struct stored_record stored;

@@ -1,6 +1,7 @@
 #include "services/sync/fetch.h"
 
 #include "proto/base/buffer.h"
+#include "proto/base/duration.h"
 #include "proto/io/clock.h"
 
 #include <assert.h>
@@ -474,11 +475,12 @@ enum err fetch_time(struct fetch *self, int64_t now_ms, struct fault *fault)
     if (!self->active || now_ms < fetch_deadline(self))
         return ERR_OK;
     char text[160];
+    char past[32];
     bool whole = now_ms >= self->start_ms + self->source->timeout_ms;
+    (void)duration_format(now_ms - (whole ? self->start_ms : self->byte_ms), past, sizeof past);
     snprintf(text, sizeof text,
-             whole ? "not done after %" PRId64 " s (%" PRIu64 " bytes)"
-                   : "no byte for %" PRId64 " s (after %" PRIu64 " bytes)",
-             (now_ms - (whole ? self->start_ms : self->byte_ms)) / 1000, self->size);
+             whole ? "not done after %s (%" PRIu64 " bytes)" : "no byte for %s (after %" PRIu64 " bytes)",
+             past, self->size);
     fetch_cut(self);
     fetch_forget(self);
     return fail(self, ERR_TIMED_OUT, fault, text);

@@ -54,6 +54,20 @@ static enum err transfer(struct fetch *fetch, CURLM *multi, struct fault *fault)
     return err;
 }
 
+// What a failed run did all the same, and where the untouched store stands.
+static void describe_failure(const struct delta_run *run, struct delta *store, Sb__Result *ret)
+{
+    Sb__Change head = SB__CHANGE__INIT;
+    ret->started_ms = run->started_ms;
+    ret->ended_ms = clock_wall_ms();
+    ret->fetch_ms = run->fetch_ms;
+    ret->bytes = run->bytes;
+    if (store != NULL && delta_head(store, &head, NULL) == ERR_OK) {
+        ret->last_seq = head.last;
+        ret->feed = head.feed;
+    }
+}
+
 static enum err fetch_and_apply(const struct config_job *job, const char *url, CURLM *multi, Sb__Result *ret,
                                 struct fault *fault)
 {
@@ -69,11 +83,12 @@ static enum err fetch_and_apply(const struct config_job *job, const char *url, C
         err = fetch_new(&job->source, url, spool, multi, &fetch, fault);
     if (err == ERR_OK)
         err = transfer(fetch, multi, fault);
-    if (err == ERR_OK) {
-        run.fetch_ms = (uint64_t)(clock_boot_ms() - start_ms);
-        run.bytes = fetch_done(fetch);
+    run.fetch_ms = (uint64_t)(clock_boot_ms() - start_ms);
+    run.bytes = fetch != NULL ? fetch_done(fetch) : 0;
+    if (err == ERR_OK)
         err = delta_apply(store, spool, &run, &never, ret, fault);
-    }
+    if (err != ERR_OK || !ret->ok)
+        describe_failure(&run, store, ret);
     fetch_destroy(&fetch);
     delta_close(&store);
     return err;

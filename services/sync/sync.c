@@ -106,7 +106,7 @@ static void record_failure(struct sync *self)
 {
     struct fault fault = {.err = ERR_OK};
     self->run.yields = self->machine.yields;
-    log_write(LOG_LEVEL_WARNING, "failed", "job=%s run=%" PRIu64 " attempt=%" PRIu32 " error=%s",
+    log_write(LOG_LEVEL_WARNING, "fetch failed", "job=%s run=%" PRIu64 " attempt=%" PRIu32 " error=%s",
               self->job->name, self->run.run, self->run.attempt, self->run.fault.text);
     if (delta_fail(self->store, &self->run, &fault) != ERR_OK)
         break_off(self, &fault);
@@ -170,8 +170,8 @@ static void end_apply(struct sync *self)
     if (apply_end(&self->apply, &ok, &fault) != ERR_OK)
         break_off(self, &fault);
     else
-        log_write(LOG_LEVEL_INFO, "applied", "job=%s run=%" PRIu64 " ok=%d error=%s", self->job->name,
-                  self->run.run, ok, fault.text);
+        log_write(ok ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "applied", "job=%s run=%" PRIu64 " ok=%d error=%s",
+                  self->job->name, self->run.run, ok, fault.text);
     news_look(self->news);
     step(self, (struct sync_event){.kind = SYNC_EVENT_APPLIED, .ok = ok});
 }

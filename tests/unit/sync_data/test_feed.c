@@ -51,7 +51,7 @@ static void get_gives_one_record_as_it_is_now(void **state)
                         "failed: things has no such record");
     query.n_key = 1;
     assert_string_equal(support_call(&store, "get", &query.base, &sb__record__descriptor),
-                        "failed: no key: each part must be there");
+                        "failed: the key has 2 parts, not 1");
 }
 
 static void list_gives_records_in_key_order_page_by_page(void **state)

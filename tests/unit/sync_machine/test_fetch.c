@@ -265,7 +265,7 @@ static void a_silent_erp_and_a_slow_one_are_cut_at_their_deadlines(void **state)
     int64_t deadline = fetch_deadline(fetch);
     assert_int_equal(fetch_time(fetch, deadline - 1, &fault), ERR_OK);
     assert_int_equal(fetch_time(fetch, deadline, &fault), ERR_TIMED_OUT);
-    assert_non_null(strstr(fault.text, "not done after 1 s (4 bytes)"));
+    assert_non_null(strstr(fault.text, "not done after 1s (4 bytes)"));
     source.stall_timeout_ms = 1000;
     assert_int_equal(fetch_start(fetch, INT64_MAX / 2, &fault), ERR_OK);
     assert_int_equal(go_on(4), ERR_OK);
