@@ -198,12 +198,12 @@ static void hello(struct world *world, struct client *client, const struct line 
     size_t run_count = 0;
     for (size_t i = 0; i < WISHES_MAX; i++) {
         const struct wish *wish = &client->wishes[i];
-        if (wish->acquire.claim != 0 && wish->token != 0)
+        if (wish->acquire.claim != 0 && wish->token != 0 && !is(line, 2, "silently"))
             leases[lease_count++] = wish->token;
         if (wish->acquire.claim != 0 && wish->acquire.run != 0)
             runs[run_count++] = wish->acquire.run;
     }
-    for (size_t i = 2; i < line->count; i++) {
+    for (size_t i = is(line, 2, "silently") ? 3 : 2; i < line->count; i++) {
         const size_t job = world_job(world, line->words[i]);
         if (job == world->job_count)
             fail("no such job", line->words[i]);
