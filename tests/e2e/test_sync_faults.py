@@ -94,6 +94,14 @@ class Yielding(unittest.TestCase):
         self.assertEqual(order["status"], "placed")
         return order
 
+    def assert_as_if_undisturbed(self):
+        """A whole fetch in one piece finds nothing that differs from what was put together."""
+        self.bus.stop("sync-prices")
+        done = subprocess.run([lib.BIN / "syncbus-sync", "prices", "--once", "--config", self.bus.config_path],
+                              capture_output=True, text=True, timeout=60)
+        result = json.loads(done.stdout)
+        self.assertEqual((result["unchanged"], result["seen"], result["last_seq"]), (ROWS, ROWS, ROWS), result)
+
     def test_under_abort_an_order_goes_through_in_the_middle_of_a_fetch_which_ends_as_if_undisturbed(self):
         self.start(**{"yield": "abort"})
         order = self.place("K-1")
@@ -103,6 +111,7 @@ class Yielding(unittest.TestCase):
         self.assertEqual((run.result.created, run.result.seen, run.result.rejected), (ROWS, ROWS, 0))
         self.assertGreater(run.ended_ms, order["changed_ms"])
         self.bus.assert_judge_is_content()
+        self.assert_as_if_undisturbed()
 
     def test_under_finish_an_order_goes_through_after_the_fetch(self):
         self.start(**{"yield": "finish"})
@@ -123,6 +132,7 @@ class Yielding(unittest.TestCase):
         run = self.ended()
         self.assertEqual((run.yields, run.result.created), (2, ROWS))
         self.bus.assert_judge_is_content()
+        self.assert_as_if_undisturbed()
 
     def test_a_fetch_that_hangs_fails_the_pause_by_its_jobs_name_and_the_others_resume(self):
         jobs = {"prices": {"yield": "finish", "pause_timeout": "1s", "source": {"stall_timeout": "60s"}},
