@@ -189,6 +189,20 @@ class Run(unittest.TestCase):
             self.assertIn("the lease was lost", bus.log("run"))
 
 
+class ManyJobs(unittest.TestCase):
+    def test_status_shows_all_jobs_of_a_large_bus(self):
+        names = [f"job-{number}" for number in range(600)]
+        with Bus(jobs={name: {} for name in names}) as bus:
+            bus.write_config()
+            bus.start("broker")
+            bus.wait_for(bus.answers, "the broker to answer")
+            pages = bus.cli_json("status")
+            self.assertGreater(len(pages), 1)
+            self.assertEqual([job["job"] for page in pages for job in page["jobs"]], names)
+            shown = bus.cli("status").stdout
+            self.assertEqual([shown.count("RESOURCE"), shown.count("SUCCEEDED"), shown.count("job-")], [1, 1, 600])
+
+
 class Commands(unittest.TestCase):
     """Against the whole bus: what each command shows."""
 

@@ -47,11 +47,8 @@ static void print_resources(const Sb__State *state)
     table_print(&table);
 }
 
-static void print_jobs(const Sb__State *state)
+static void add_jobs(struct table *table, const Sb__State *state)
 {
-    static const char *const columns[] = {"JOB",       ">EVERY", ">NEXT",   "NOW", "LAST",
-                                          "SUCCEEDED", ">RUNS",  ">FAILED", ">P95"};
-    struct table *table = table_new(columns, 9);
     const int64_t now = clock_wall_ms();
     for (size_t i = 0; i < state->n_jobs; i++) {
         const Sb__JobState *job = state->jobs[i];
@@ -74,7 +71,6 @@ static void print_jobs(const Sb__State *state)
                     ? duration_format((int64_t)job->duration->p95_ms, p95, sizeof p95)
                     : "-"});
     }
-    table_print(&table);
 }
 
 static void print_services(const Sb__State *state)
@@ -93,32 +89,58 @@ static void print_services(const Sb__State *state)
     table_print(&table);
 }
 
-int command_status(struct cli *cli)
+// One page of the state, the jobs behind `after`; 0 with the reply, or an exit code.
+static int ask_state(struct cli *cli, const char *after, Sb__Reply **ret)
 {
     Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
     if (cli->word_count > 1)
         snapshot.job = (char *)cli->words[1];
+    snapshot.after = (char *)after;
     Sb__Request request = SB__REQUEST__INIT;
     request.body_case = SB__REQUEST__BODY_SNAPSHOT;
     request.snapshot = &snapshot;
     Sb__Reply *reply = NULL;
     int code = cli_ask(cli, &request, 0, &reply);
-    if (code != EXIT_CODE_OK)
-        return code;
-    if (reply->body_case != SB__REPLY__BODY_STATE) {
+    if (code == EXIT_CODE_OK && reply->body_case != SB__REPLY__BODY_STATE) {
         (void)fprintf(stderr, "syncbus: the broker did not tell its state\n");
-        code = EXIT_CODE_FAILED;
-    } else if (cli->json) {
-        code = cli_print_json(reply->state);
-    } else {
-        print_resources(reply->state);
-        (void)printf("\n");
-        print_jobs(reply->state);
-        if (reply->state->n_services > 0) {
-            (void)printf("\n");
-            print_services(reply->state);
-        }
+        sb__reply__free_unpacked(reply, NULL);
+        return EXIT_CODE_FAILED;
     }
-    sb__reply__free_unpacked(reply, NULL);
+    *ret = reply;
+    return code;
+}
+
+int command_status(struct cli *cli)
+{
+    static const char *const columns[] = {"JOB",       ">EVERY", ">NEXT",   "NOW", "LAST",
+                                          "SUCCEEDED", ">RUNS",  ">FAILED", ">P95"};
+    struct table *jobs = cli->json ? NULL : table_new(columns, 9);
+    char after[WIRE_NAME_MAX + 1] = "";
+    int code = EXIT_CODE_OK;
+    for (bool first = true, more = true; more && code == EXIT_CODE_OK; first = false) {
+        Sb__Reply *reply = NULL;
+        code = ask_state(cli, after, &reply);
+        if (code != EXIT_CODE_OK)
+            break;
+        const Sb__State *state = reply->state;
+        more = state->more && state->n_jobs > 0;
+        if (state->n_jobs > 0)
+            (void)snprintf(after, sizeof after, "%s", state->jobs[state->n_jobs - 1]->job);
+        if (cli->json) {
+            code = cli_print_json(state);
+        } else {
+            if (first)
+                print_resources(state);
+            add_jobs(jobs, state);
+        }
+        if (!cli->json && !more) {
+            (void)printf("\n");
+            table_print(&jobs);
+            (void)printf("\n");
+            print_services(state);
+        }
+        sb__reply__free_unpacked(reply, NULL);
+    }
+    table_destroy(&jobs);
     return code;
 }
