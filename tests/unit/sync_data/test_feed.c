@@ -1,5 +1,6 @@
 #include "tests/unit/sync_data/support.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -168,6 +169,86 @@ static void large_answers_come_in_pages(void **state)
     assert_says(answer, "\"more\":true");
 }
 
+static enum err hash_row(void *arg, const struct row *row, struct fault *fault)
+{
+    struct buffer scratch;
+    buffer_init(&scratch, 4096);
+    const enum err err = record_hash(row, &scratch, arg);
+    buffer_free(&scratch);
+    return err == ERR_OK ? err : fault_set(fault, err, "%s", err_text(err));
+}
+
+static void each_stored_hash_is_that_of_its_record(void **state)
+{
+    (void)state; // D1: the record is decoded again from what a caller got
+    struct config *config = support_config("key: [id], source: {url: \"http://e/x\", format: json}");
+    struct fault fault = {.err = ERR_OK};
+    struct buffer ret;
+    buffer_init(&ret, 1 << 20);
+    assert_int_equal(feed_call(store.delta, "list", "", 0, &ret, &fault), ERR_OK);
+    Sb__RecordList *list = sb__record_list__unpack(NULL, ret.size, (const uint8_t *)ret.data);
+    assert_non_null(list);
+    assert_int_equal(list->n_records, 2);
+    for (size_t i = 0; i < list->n_records; i++) {
+        uint8_t hash[RECORD_HASH_SIZE] = {0};
+        const char *record = list->records[i]->record;
+        const struct decode_sink sink = {.take = hash_row, .arg = hash};
+        struct decode *decode = NULL;
+        assert_int_equal(decode_new(&config->jobs[0], &sink, &decode, &fault), ERR_OK);
+        assert_int_equal(decode_feed(decode, "[", 1, &fault), ERR_OK);
+        assert_int_equal(decode_feed(decode, record, strlen(record), &fault), ERR_OK);
+        assert_int_equal(decode_feed(decode, "]", 1, &fault), ERR_OK);
+        assert_int_equal(decode_end(decode, &fault), ERR_OK);
+        decode_destroy(&decode);
+        assert_int_equal(list->records[i]->hash.len, RECORD_HASH_SIZE);
+        assert_memory_equal(list->records[i]->hash.data, hash, RECORD_HASH_SIZE);
+    }
+    sb__record_list__free_unpacked(list, NULL);
+    buffer_free(&ret);
+    config_destroy(&config);
+}
+
+// A sync in a thread of its own, as the service runs it.
+struct beside {
+    const char *text; // its export
+    enum err err;     // what came of it
+    atomic_bool done; // set last
+};
+
+static void *apply_beside(void *arg)
+{
+    struct beside *beside = arg;
+    beside->err = support_apply(&store, beside->text, 3);
+    atomic_store(&beside->done, true);
+    return NULL;
+}
+
+static void a_reader_never_sees_half_of_a_sync(void **state)
+{
+    (void)state; // D5
+    enum { ROWS = 3000 };
+    char *text = malloc(ROWS * 32 + 32);
+    assert_non_null(text);
+    size_t size = (size_t)snprintf(text, 32, "id,kind,a\n");
+    for (int i = 100; i < 100 + ROWS; i++)
+        size += (size_t)snprintf(text + size, 32, "%d,x,%d\n", i, i);
+    struct beside beside = {.text = text};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, apply_beside, &beside), 0);
+    const uint64_t after = 5 + ROWS + 2; // all are new, and the two that were there are gone
+    bool done;
+    do {
+        Sb__Change head;
+        struct fault fault = {.err = ERR_OK};
+        done = atomic_load(&beside.done);
+        assert_int_equal(delta_head(store.delta, &head, &fault), ERR_OK);
+        assert_true(head.last == after || (head.last == 5 && !done));
+    } while (!done);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(beside.err, ERR_OK);
+    free(text);
+}
+
 static void unknown_methods_and_broken_bodies_are_refused(void **state)
 {
     (void)state;
@@ -194,6 +275,8 @@ int main(void)
         STORE_TEST(another_feeds_number_means_nothing_here),
         STORE_TEST(rejects_of_the_last_run_say_line_reason_and_bytes),
         STORE_TEST(large_answers_come_in_pages),
+        STORE_TEST(each_stored_hash_is_that_of_its_record),
+        STORE_TEST(a_reader_never_sees_half_of_a_sync),
         STORE_TEST(unknown_methods_and_broken_bodies_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
