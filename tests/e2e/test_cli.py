@@ -329,6 +329,14 @@ class Commands(unittest.TestCase):
         done = self.bus.cli("order", "place", "-", "--key", "W-1", "--wait", stdin="{}")
         self.assertEqual(done.returncode, FAILED, "a cancelled order is not placed")
 
+    def test_an_order_whose_outcome_nobody_knows_ends_with_6_until_a_person_resolves_it(self):
+        self.bus.fault("drop_before", "/orders", method="POST")
+        done = self.bus.cli("order", "place", "-", "--key", "U-1", "--wait", "--timeout", "50s", "--json", stdin="{}")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["status"]), (UNKNOWN, "needs_person"), done)
+        resolved = self.lines("order", "resolve", "U-1", "--placed", "E-77", "--by", "Ada")[0]
+        self.assertEqual((resolved["status"], resolved["erp_id"]), ("placed", "E-77"))
+        self.assertIn("Ada", self.table("order", "show", "U-1"))
+
     def test_an_order_that_the_erp_rejects_ends_with_1_and_its_reason(self):
         self.bus.fault("status", "/orders", value="422", method="POST")
         done = self.bus.cli("order", "place", "-", "--key", "R-1", "--wait", "--json", stdin="{}")

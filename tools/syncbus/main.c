@@ -138,11 +138,14 @@ static void write_usage(char *text, size_t size)
         used += (size_t)snprintf(text + used, size - used, "  %s\n        %s\n", commands[i].usage,
                                  commands[i].help);
     if (used < size)
-        (void)snprintf(text + used, size - used,
-                       "\n  --json           for programs: one object a line\n"
-                       "  --wait           wait for the end; --timeout 60s is its limit\n"
-                       "\nExit codes: 0 ok, 1 definitely failed, 2 usage or config, 3 refused, 4 timed out,\n"
-                       "5 broker not reachable, 6 outcome not known.\n");
+        (void)snprintf(
+            text + used, size - used,
+            "\n  --json           for programs: one object a line\n"
+            "  --wait           wait for the end; --timeout 60s is its limit\n"
+            "\nExit codes: 0 ok, 1 definitely failed, 2 usage or config, 3 refused, 4 timed out,\n"
+            "5 broker not reachable, 6 outcome not known. Of run: the command's own, or 124 not granted\n"
+            "in time, 125 syncbus failed or the lease was lost, 126 and 127 as shells have it,\n"
+            "128+n by signal n.\n");
 }
 
 int main(int argc, char **argv)
