@@ -19,6 +19,7 @@ enum { TEXT_MAX = 4096 };
 static int listener;
 static pthread_t thread;
 static const char *reply; // what the ERP answers
+static int kept;          // the last connection, left open; -1: each is closed after its answer
 static char request[TEXT_MAX];
 static char url[64];
 static struct config_orders config;
@@ -43,7 +44,10 @@ static void *erp_main(void *arg)
             break;
     } while ((got = read(client, request + size, TEXT_MAX - 1 - size)) > 0);
     (void)!write(client, reply, strlen(reply));
-    close(client);
+    if (kept == -1)
+        close(client);
+    else
+        kept = client;
     return NULL;
 }
 
@@ -65,6 +69,7 @@ static int set_up(void **state)
     snprintf(url, sizeof url, "http://127.0.0.1:%u/orders", ntohs(address.sin_port));
     config = (struct config_orders){.url = url, .timeout_ms = 20000};
     request[0] = '\0';
+    kept = -1;
     multi = curl_multi_init();
     return erp_new(&config, multi, &erp, NULL) == ERR_OK ? 0 : -1;
 }
@@ -154,6 +159,22 @@ static void a_broken_connection_after_the_request_counts_as_sent_and_nothing_is_
     assert_true(result.sent_ms > 0);
 }
 
+static void each_request_has_a_connection_of_its_own_though_the_last_one_stands(void **state)
+{
+    (void)state;
+    config.timeout_ms = 5000;
+    kept = 0;
+    place_with("HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{\"id\":\"E-7\"}");
+    int first = kept;
+    serve("HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{\"id\":\"E-8\"}");
+    assert_int_equal(erp_place(erp, "K-2", "{}", 43, yes, NULL), ERR_OK);
+    finish();
+    assert_string_equal(result.id, "E-8");
+    pthread_join(thread, NULL);
+    close(first);
+    close(kept);
+}
+
 static void an_answer_that_is_cut_short_gives_no_id(void **state)
 {
     (void)state;
@@ -237,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_order_carries_its_key_its_token_and_its_reference),
         TEST(a_broken_connection_after_the_request_counts_as_sent_and_nothing_is_sent_twice),
+        TEST(each_request_has_a_connection_of_its_own_though_the_last_one_stands),
         TEST(an_answer_that_is_cut_short_gives_no_id),
         TEST(where_nobody_listens_nothing_was_sent),
         TEST(an_order_that_may_not_be_sent_any_more_is_not_though_the_connection_stands),
