@@ -22,8 +22,6 @@ static void add(struct core *self, struct entries *entries, const struct topic *
 
 static void add_all(struct core *self, struct entries *entries)
 {
-    static const char *const statuses[] = {"",         "accepted",  "sending", "placed",
-                                           "rejected", "cancelled", "unknown", "needs_person"};
     for (size_t i = 0; i < self->config.resource_count; i++) {
         const struct resource *resource = &self->resources[i];
         add(self, entries, &resource->pause_topic, "pause", resource->name);
@@ -32,7 +30,7 @@ static void add_all(struct core *self, struct entries *entries)
     }
     for (size_t i = SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED; i <= SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON;
          i++)
-        add(self, entries, &self->order_topics[i], "order", statuses[i]);
+        add(self, entries, &self->order_topics[i], "order", order_topic((Sb__OrderStatus)i));
     for (size_t i = 0; i < self->config.job_count; i++) {
         const struct job *job = &self->jobs[i];
         add(self, entries, &job->tick, "tick", job->name);

@@ -390,7 +390,8 @@ static struct lease *take_over(struct core *self, const struct session *session,
         return NULL;
     const struct waiter *waiter = waiter_by_claim(self, renew->claim);
     if (waiter != NULL && waiter->pending)
-        (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT, "this claim has a lease");
+        (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT,
+                        "this claim has a lease");
     if (waiter != NULL)
         waiter_remove(self, (size_t)(waiter - self->waiters));
     struct lease *lease = &self->leases[self->lease_count++];

@@ -3,6 +3,14 @@
 
 #include <string.h>
 
+const char *order_topic(Sb__OrderStatus status)
+{
+    static const char *const names[] = {"",         "accepted",  "sending", "placed",
+                                        "rejected", "cancelled", "unknown", "needs_person"};
+    assert(status < sizeof names / sizeof names[0]);
+    return names[status];
+}
+
 void route_call(struct core *self, uint64_t peer, const Sb__Request *request)
 {
     const Sb__Call *call = request->call;
@@ -132,14 +140,12 @@ void route_publish(struct core *self, uint64_t peer, struct session *session, co
         event->change->entity = job->name;
     } else if (message->body_case == SB__PUBLISH__BODY_ORDER) {
         const Sb__OrderStatus status = message->order->status;
-        static const char *const names[] = {"",         "accepted",  "sending", "placed",
-                                            "rejected", "cancelled", "unknown", "needs_person"};
         if (session_serving(self, "order") != session || status < SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED ||
             status > SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON) {
             reply_kept(self, peer, session, request, SB__CODE__CODE_FORBIDDEN, "orders are another's");
             return;
         }
-        Sb__Event *event = publish(self, &self->order_topics[status], "order", names[status], false);
+        Sb__Event *event = publish(self, &self->order_topics[status], "order", order_topic(status), false);
         event->body_case = SB__EVENT__BODY_ORDER;
         event->order = (Sb__OrderState *)copy_message(self, &message->order->base);
         event->order->key = arena_text(self, message->order->key);

@@ -353,6 +353,8 @@ void sessions_expire(struct core *self);
 void sessions_lose_peer(struct core *self, uint64_t peer);
 struct owner *owner_find(const struct core *self, const char *name);
 
+// The second word of the topic that tells of orders with this status.
+const char *order_topic(Sb__OrderStatus status);
 void route_call(struct core *self, uint64_t peer, const Sb__Request *request);
 void route_answer(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
 void route_publish(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);

@@ -266,7 +266,8 @@ static Sb__State *view_state(struct core *self)
 // Adds the last seqs of the resources, and of the jobs that the state shows.
 static void add_seqs(struct core *self, Sb__State *state)
 {
-    const size_t max = 3 * self->config.resource_count + 3 * state->n_jobs;
+    enum { ORDER_TOPICS = SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON };
+    const size_t max = 3 * self->config.resource_count + 3 * state->n_jobs + ORDER_TOPICS;
     struct seqs seqs = {.entries = arena_take(self, max * sizeof(void *))};
     for (size_t i = 0; i < self->config.resource_count; i++) {
         const struct resource *resource = &self->resources[i];
@@ -276,6 +277,8 @@ static void add_seqs(struct core *self, Sb__State *state)
     }
     for (size_t i = 0; i < state->n_jobs; i++)
         add_job_seqs(self, &seqs, job_find(self, state->jobs[i]->job));
+    for (int i = SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED; i <= ORDER_TOPICS; i++)
+        add_seq(self, &seqs, &self->order_topics[i], "order", order_topic((Sb__OrderStatus)i));
     state->seqs = seqs.entries;
     state->n_seqs = seqs.count;
 }
