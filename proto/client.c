@@ -226,18 +226,29 @@ static bool flush(syncbus_client_t *self)
     return false;
 }
 
+// A notice that just came is handed over before anything is sent that can wait until the next call.
 static void turn(syncbus_client_t *self)
 {
     self->again = true;
     for (int round = 0; self->again && round < ROUNDS_MAX; round++) {
+        const bool due = now_ms() >= session_deadline(self->session);
         drain(self, self->event_socket);
         drain(self, self->request_socket);
+        if (session_has_notice(self->session) && !due)
+            return;
         session_time(self->session, now_ms());
         const bool pending = flush(self);
         const int wanted = ZMQ_POLLIN | (pending ? ZMQ_POLLOUT : 0);
         self->again = (readiness(self->request_socket) & wanted) != 0 ||
                       (readiness(self->event_socket) & ZMQ_POLLIN) != 0;
     }
+}
+
+// Sends what a command wants sent. That may have swallowed a wake-up: the next call looks at the sockets.
+static void push(syncbus_client_t *self)
+{
+    (void)flush(self);
+    self->again = true;
 }
 
 // ---------------------------------------------------------------- life
@@ -368,20 +379,20 @@ uint64_t syncbus_acquire(syncbus_client_t *self, const struct syncbus_wish *wish
     }
     const uint64_t claim = session_acquire(self->session, now_ms(), wish);
     if (claim != 0)
-        turn(self);
+        push(self);
     return claim;
 }
 
 void syncbus_withdraw(syncbus_client_t *self, uint64_t claim)
 {
     session_withdraw(self->session, now_ms(), claim);
-    turn(self);
+    push(self);
 }
 
 void syncbus_release(syncbus_client_t *self, uint64_t claim, bool yielded)
 {
     session_release(self->session, now_ms(), claim, yielded);
-    turn(self);
+    push(self);
 }
 
 void syncbus_progress(syncbus_client_t *self, uint64_t claim, uint64_t done, uint64_t total)
@@ -408,7 +419,7 @@ uint64_t syncbus_ask(syncbus_client_t *self, const void *request, size_t size, u
 {
     const uint64_t ask = session_ask(self->session, now_ms(), request, size, timeout_ms);
     const int error = errno;
-    turn(self);
+    push(self);
     errno = error;
     return ask;
 }
@@ -418,7 +429,7 @@ uint64_t syncbus_call(syncbus_client_t *self, const char *service, const char *m
 {
     const uint64_t ask = session_call(self->session, now_ms(), service, method, body, size, timeout_ms);
     const int error = errno;
-    turn(self);
+    push(self);
     errno = error;
     return ask;
 }
@@ -427,7 +438,7 @@ int syncbus_answer(syncbus_client_t *self, uint64_t call, enum syncbus_code code
                    const void *body, size_t size)
 {
     const int error = session_answer(self->session, call, code, text, body, size);
-    turn(self);
+    push(self);
     return error;
 }
 
