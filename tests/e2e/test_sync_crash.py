@@ -88,7 +88,7 @@ class KilledSync(unittest.TestCase):
         self.kill_and_start_again()
         self.assert_ends_well_and_whole()
 
-    def test_killed_with_its_result_stored_but_not_acknowledged_reports_it_after_its_restart(self):
+    def test_killed_with_its_result_stored_but_not_acknowledged_tells_of_it_after_its_restart(self):
         self.start(400, "--rate", "8000", lease_ttl="20s")  # outlives the fetch although nobody renews it
         self.bus.start("sync-prices")
         self.wait_for_stage("FETCHING")
@@ -97,9 +97,25 @@ class KilledSync(unittest.TestCase):
                           "the result to be stored", 60)
         self.bus.kill("sync-prices")
         self.bus.start("broker")
-        self.bus.start("sync-prices")
+        with self.bus.subscriber("beat", "change.prices") as events:
+            self.next_event(events)  # a beat: from here on nothing is missed
+            self.bus.start("sync-prices")
+            told = [self.next_change(events), self.next_change(events)]
         last = self.assert_ends_well_and_whole()
         self.assertEqual((last.attempt, last.result.ok, last.result.created), (1, True, self.rows))
+        self.assertEqual([(change.first, change.last, change.created) for change in told],
+                         [(1, self.rows, self.rows), (0, self.rows, 0)], "what was not told of yet, then the head")
+
+    def next_event(self, events):
+        self.assertTrue(events.poll(20000), "nothing is published")
+        topic, body = events.recv_multipart()
+        return topic, lib.messages().Event.FromString(body)
+
+    def next_change(self, events):
+        while True:
+            topic, event = self.next_event(events)
+            if topic == b"change.prices":
+                return event.change
 
 
 if __name__ == "__main__":
