@@ -1,5 +1,7 @@
 #include "services/order/erp.h"
 
+#include "services/headers.h"
+
 #include "proto/base/buffer.h"
 #include "proto/io/clock.h"
 #include "services/order/book.h"
@@ -10,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_LINE_MAX = 16 * 1024, CONNECT_TIMEOUT_MS = 10 * 1000, ASK_TIMEOUT_MS = 30 * 1000 };
+enum { URL_SIZE_MAX = 16 * 1024, CONNECT_TIMEOUT_MS = 10 * 1000, ASK_TIMEOUT_MS = 30 * 1000 };
 
 struct erp {
     const struct config_orders *config; // the caller's
@@ -31,36 +33,6 @@ struct erp {
 
 // ---------------------------------------------------------------- headers
 
-static enum err add_header(struct curl_slist **list, const char *name, const char *value)
-{
-    struct buffer line;
-    buffer_init(&line, HEADER_LINE_MAX);
-    enum err err = buffer_print(&line, "%s: %s", name, value);
-    err = err ? err : buffer_add_byte(&line, '\0');
-    struct curl_slist *longer = err ? NULL : curl_slist_append(*list, line.data);
-    buffer_free(&line);
-    if (longer == NULL)
-        return err ? err : ERR_NO_MEMORY;
-    *list = longer;
-    return ERR_OK;
-}
-
-static enum err add_config_headers(struct erp *self, struct fault *fault)
-{
-    const struct config_headers *headers = &self->config->headers;
-    for (size_t i = 0; i < headers->count; i++) {
-        const struct config_header *header = &headers->items[i];
-        const char *value = header->value_env ? getenv(header->value_env) : header->value;
-        if (value == NULL)
-            return fault_set(fault, ERR_INVALID, "header %s: the environment has no %s", header->name,
-                             header->value_env);
-        enum err err = add_header(&self->config_headers, header->name, value);
-        if (err != ERR_OK)
-            return fault_set(fault, err, "header %s cannot be sent", header->name);
-    }
-    return ERR_OK;
-}
-
 static enum err add_request_headers(struct erp *self, uint64_t token)
 {
     enum err err = ERR_OK;
@@ -72,13 +44,13 @@ static enum err add_request_headers(struct erp *self, uint64_t token)
         err = longer == NULL ? ERR_NO_MEMORY : ERR_OK;
         self->headers = longer == NULL ? self->headers : longer;
     }
-    err = err ? err : add_header(&self->headers, "X-Fencing-Token", number);
+    err = err ? err : headers_add(&self->headers, "X-Fencing-Token", number);
     if (self->asks || err != ERR_OK)
         return err;
-    err = add_header(&self->headers, "Idempotency-Key", self->key);
-    err = err ? err : add_header(&self->headers, "Content-Type", "application/json");
+    err = headers_add(&self->headers, "Idempotency-Key", self->key);
+    err = err ? err : headers_add(&self->headers, "Content-Type", "application/json");
     // Without this, libcurl asks first for larger bodies and waits a second for ERPs that do not know that.
-    return err ? err : add_header(&self->headers, "Expect", "");
+    return err ? err : headers_add(&self->headers, "Expect", "");
 }
 
 // ---------------------------------------------------------------- what libcurl tells
@@ -190,7 +162,7 @@ enum err erp_ask(struct erp *self, const char *key, uint64_t token)
     if (err == ERR_OK && escaped == NULL)
         err = ERR_NO_MEMORY;
     struct buffer url;
-    buffer_init(&url, HEADER_LINE_MAX);
+    buffer_init(&url, URL_SIZE_MAX);
     const char *mark = strchr(self->config->url, '?') == NULL ? "?" : "&";
     err = err ? err : buffer_print(&url, "%s%skey=%s", self->config->url, mark, escaped);
     err = err ? err : buffer_add_byte(&url, '\0');
@@ -285,7 +257,7 @@ enum err erp_new(const struct config_orders *config, CURLM *multi, struct erp **
     *self = (struct erp){.config = config, .multi = multi};
     buffer_init(&self->body, BOOK_BODY_MAX + 1024);
     buffer_init(&self->answer, TEXT_ANSWER_MAX);
-    enum err err = add_config_headers(self, fault);
+    enum err err = headers_add_configured(&self->config_headers, &self->config->headers, fault);
     if (err != ERR_OK) {
         erp_destroy(&self);
         return err;

@@ -1,5 +1,7 @@
 #include "services/sync/fetch.h"
 
+#include "services/headers.h"
+
 #include "proto/base/buffer.h"
 #include "proto/base/duration.h"
 #include "proto/io/clock.h"
@@ -224,28 +226,6 @@ static size_t on_header(char *line, size_t unit, size_t count, void *arg)
 
 // ---------------------------------------------------------------- life
 
-static enum err add_config_headers(struct fetch *self, struct fault *fault)
-{
-    const struct config_headers *headers = &self->source->headers;
-    for (size_t i = 0; i < headers->count; i++) {
-        const struct config_header *header = &headers->items[i];
-        const char *value = header->value_env ? getenv(header->value_env) : header->value;
-        if (value == NULL)
-            return fault_set(fault, ERR_INVALID, "header %s: the environment has no %s", header->name,
-                             header->value_env);
-        struct buffer line;
-        buffer_init(&line, HEADER_LINE_MAX);
-        enum err err = buffer_print(&line, "%s: %s", header->name, value);
-        err = err ? err : buffer_add_byte(&line, '\0');
-        struct curl_slist *longer = err ? NULL : curl_slist_append(self->headers, line.data);
-        buffer_free(&line);
-        if (longer == NULL)
-            return fault_set(fault, err ? err : ERR_NO_MEMORY, "header %s cannot be sent", header->name);
-        self->headers = longer;
-    }
-    return ERR_OK;
-}
-
 static void set_options(struct fetch *self)
 {
     CURL *easy = self->easy;
@@ -285,7 +265,7 @@ enum err fetch_new(const struct config_source *source, const char *url, const ch
         err = spool_failed(self, fault, errno);
         goto failed;
     }
-    err = add_config_headers(self, fault);
+    err = headers_add_configured(&self->headers, &self->source->headers, fault);
     if (err)
         goto failed;
     set_options(self);

@@ -35,6 +35,7 @@ int cli_exit_code(enum syncbus_code code)
 {
     switch (code) {
     case SYNCBUS_OK: return EXIT_CODE_OK;
+    case SYNCBUS_INVALID: return EXIT_CODE_USAGE;
     case SYNCBUS_FORBIDDEN:
     case SYNCBUS_BUSY:
     case SYNCBUS_PAUSE_TIMEOUT:
