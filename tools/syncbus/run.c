@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -262,6 +263,20 @@ static void turn(struct keeper *self)
     }
 }
 
+// Ends what the command left behind in its group, and waits until nothing of it is at work: only then may the
+// lease go. Orphans come to the keeper, which is their subreaper.
+static void end_leftovers(struct keeper *self)
+{
+    (void)kill(-self->group, SIGKILL);
+    for (;;) {
+        const pid_t ended = waitpid(-self->group, NULL, WNOHANG);
+        if (ended < 0)
+            return;
+        if (ended == 0)
+            turn(self);
+    }
+}
+
 // Keeps the lease until the command has ended; the exit code.
 static int keep(struct keeper *self)
 {
@@ -270,7 +285,7 @@ static int keep(struct keeper *self)
         turn(self);
     // Whoever was stopped for long finds the lease over and the command ended by the guard.
     const bool over = self->lost || syncbus_left_ms(self->cli->client, self->claim) <= 0;
-    (void)kill(-self->group, SIGKILL); // what the command left behind must not go on without the lease
+    end_leftovers(self);
     if (isatty(STDIN_FILENO))
         (void)tcsetpgrp(STDIN_FILENO, getpgrp());
     syncbus_release(self->cli->client, self->claim, false);
@@ -299,6 +314,7 @@ int command_run(struct cli *cli)
     if (resource == NULL)
         return EXIT_CODE_USAGE;
     struct keeper keeper = {.cli = cli, .signals = signals_open(), .kill_at = INT64_MAX};
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)signal(SIGPIPE, SIG_IGN); // a guard that was killed is seen by its end
     if (keeper.signals < 0 || !cli_connect(cli, NULL, true))
         return EXIT_SYNCBUS_FAILED;
