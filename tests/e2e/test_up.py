@@ -38,7 +38,8 @@ class Up(unittest.TestCase):
             with open(f"{folder}/up.log", "wb") as log:
                 up = subprocess.Popen([lib.ROOT / "tools/up", "--demo-speed", str(SPEED), "--state", folder],
                                       stdout=log, stderr=log, env={**os.environ, "SYNCBUS_ERP_PORT": "0"},
-                                      start_new_session=True)
+                                      start_new_session=True,
+                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             try:
                 self.run_demo(bus, pathlib.Path(folder), up)
             except BaseException:
