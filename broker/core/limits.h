@@ -42,6 +42,7 @@ enum {
     ROOM_A_JOB = 8, // publications or records that one job can make at once
 };
 
+static_assert(LEASES_MAX < RECORDS_A_STEP, "a clean stop stores every lease in one step");
 static_assert(NUMBER_LOW < NUMBER_BLOCK, "a block is reserved before the last one is used up");
 static_assert(TICKS_A_BEAT * ROOM_A_JOB <= PUBLICATIONS_A_STEP, "a beat's ticks fit into a step");
 

@@ -300,6 +300,10 @@ void lease_acquire(struct core *self, uint64_t peer, const struct session *sessi
 void lease_renew(struct core *self, uint64_t peer, const struct session *session, const Sb__Request *request);
 void lease_release(struct core *self, uint64_t peer, const struct session *session,
                    const Sb__Request *request);
+// BOOTTIME until which renewals are accepted.
+int64_t lease_renewable_boot(const struct core *self, const struct lease *lease);
+void lease_refuse_other(struct core *self, uint64_t peer, const Sb__Request *request);
+struct waiter *waiter_by_claim(const struct core *self, uint64_t claim);
 void lease_withdraw(struct core *self, uint64_t peer, const struct session *session,
                     const Sb__Request *request);
 struct lease *lease_find(const struct core *self, uint64_t token);

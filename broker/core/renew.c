@@ -1,0 +1,140 @@
+// Renewals; and leases of an earlier epoch, which their holders' renewals take over while a resource
+// recovers.
+#include "broker/core/state.h"
+
+#include <inttypes.h>
+
+// Hung though renewing: too long for an exclusive lease, no progress for a sync while an exclusive one waits.
+static bool is_hung(const struct core *self, const struct lease *lease)
+{
+    const struct resource *resource = &self->resources[lease->resource];
+    if (lease->mode == SB__MODE__MODE_EXCLUSIVE)
+        return self->boot_ms - lease->granted_boot >= resource->config.max_exclusive_ms;
+    return lease->job != JOB_NONE && resource->phase == PAUSE_DRAINING &&
+           self->boot_ms - lease->moved_boot >= self->jobs[lease->job].config.stall_ms;
+}
+
+static void reply_renewed(struct core *self, uint64_t peer, const Sb__Request *request,
+                          const struct lease *lease)
+{
+    const struct resource *resource = &self->resources[lease->resource];
+    Sb__Renewed *renewed = arena_take(self, sizeof *renewed);
+    sb__renewed__init(renewed);
+    renewed->ttl_ms = (uint32_t)resource->config.lease_ttl_ms;
+    renewed->yield = lease_should_yield(self, lease);
+    renewed->pause = renewed->yield ? resource->pause : 0;
+    Sb__Reply *reply = reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    reply->body_case = SB__REPLY__BODY_RENEWED;
+    reply->renewed = renewed;
+}
+
+// A claim is dead if a greater token is claimed and either of the two is exclusive (†).
+static bool is_dead_claim(struct core *self, uint32_t resource, uint64_t token, Sb__Mode mode)
+{
+    for (size_t i = 0; i < self->lease_count;) {
+        const struct lease *other = &self->leases[i];
+        const bool exclude = mode == SB__MODE__MODE_EXCLUSIVE || other->mode == SB__MODE__MODE_EXCLUSIVE;
+        if (other->resource != resource || !exclude) {
+            i++;
+        } else if (other->token > token) {
+            return true;
+        } else { // the other way round: that one is dead, and goes
+            lease_end(self, i, SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED);
+            i = 0;
+        }
+    }
+    return false;
+}
+
+// The run of a lease that was taken over is its holder's, and fetches.
+static void run_goes_on(struct core *self, const struct session *session, const struct lease *lease)
+{
+    struct job *job = lease->job != JOB_NONE ? &self->jobs[lease->job] : NULL;
+    if (job == NULL || job->current.number != lease->run || job->current.retry_boot != 0)
+        return;
+    job->current.instance = session->instance;
+    job->current.seen_boot = self->boot_ms;
+    text_copy(job->current.service, sizeof job->current.service, session->name);
+    if (job->current.stage != SB__STAGE__STAGE_FETCHING)
+        run_stage(self, job, SB__STAGE__STAGE_FETCHING);
+}
+
+// Takes over a lease of an earlier epoch from its holder's renewal; NULL if it is not to be.
+static struct lease *take_over(struct core *self, const struct session *session, const Sb__Renew *renew)
+{
+    struct resource *resource = resource_find(self, renew->resource);
+    const bool shared = renew->mode == SB__MODE__MODE_SHARED;
+    const struct job *job = shared ? job_find(self, renew->job) : NULL;
+    if (resource == NULL || resource->recovering_until == 0 || renew->token == 0 ||
+        renew->token >= self->tokens_first || renew->claim == 0 ||
+        lease_by_claim(self, renew->claim) != NULL || (!shared && renew->mode != SB__MODE__MODE_EXCLUSIVE) ||
+        (shared && (job == NULL || &self->resources[job->config.resource] != resource)) ||
+        self->lease_count == self->lease_max)
+        return NULL;
+    const uint32_t index = (uint32_t)(resource - self->resources);
+    if (is_dead_claim(self, index, renew->token, renew->mode))
+        return NULL;
+    const struct waiter *waiter = waiter_by_claim(self, renew->claim);
+    if (waiter != NULL && waiter->pending)
+        (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT,
+                        "this claim has a lease");
+    if (waiter != NULL)
+        waiter_remove(self, (size_t)(waiter - self->waiters));
+    struct lease *lease = &self->leases[self->lease_count++];
+    *lease = (struct lease){.token = renew->token,
+                            .resource = index,
+                            .mode = renew->mode,
+                            .job = shared ? job_index(self, job) : JOB_NONE,
+                            .run = renew->run,
+                            .attempt = renew->attempt,
+                            .claim = renew->claim,
+                            .instance = session->instance,
+                            .granted_boot = self->boot_ms,
+                            .moved_boot = self->boot_ms,
+                            .settle_ms = renew->settle_ms};
+    text_copy(lease->holder, sizeof lease->holder, session->name);
+    text_copy(lease->reason, sizeof lease->reason, renew->reason);
+    if (!shared) {
+        resource->phase = PAUSE_EXCLUSIVE;
+        resource->pause = ++self->pause_count_ever;
+        resource->pause_since = resource->drain_since = resource->streak_since = self->boot_ms;
+        resource->pause_since_ms = self->wall_ms;
+    }
+    if (lease->settle_ms > resource->config.grant_delay_ms && !shared)
+        lease_store(self, lease);
+    run_goes_on(self, session, lease);
+    return lease;
+}
+
+void lease_renew(struct core *self, uint64_t peer, const struct session *session, const Sb__Request *request)
+{
+    const Sb__Renew *renew = request->renew;
+    struct lease *lease = lease_find(self, renew->token);
+    if (lease != NULL && lease->instance != session->instance) {
+        lease_refuse_other(self, peer, request);
+        return;
+    }
+    if (lease == NULL)
+        lease = take_over(self, session, renew);
+    else if (self->boot_ms > lease_renewable_boot(self, lease))
+        lease = NULL;
+    if (lease != NULL && !lease->refused && lease->end_boot != 0 && is_hung(self, lease))
+        lease->refused = true;
+    if (lease == NULL || lease->refused) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_LEASE_LOST,
+                        arena_print(self, "the lease %" PRIu64 " of %s has ended%s", renew->token,
+                                    renew->resource,
+                                    lease != NULL ? ": it was held for too long without progress" : ""));
+        return;
+    }
+    lease->end_boot = self->boot_ms + self->resources[lease->resource].config.lease_ttl_ms;
+    if (renew->done != lease->done)
+        lease->moved_boot = self->boot_ms;
+    lease->done = renew->done;
+    lease->total = renew->total;
+    if (lease->job != JOB_NONE && self->jobs[lease->job].current.number == lease->run) {
+        self->jobs[lease->job].current.done = renew->done;
+        self->jobs[lease->job].current.total = renew->total;
+    }
+    reply_renewed(self, peer, request, lease);
+}
