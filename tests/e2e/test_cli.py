@@ -305,7 +305,7 @@ class Commands(unittest.TestCase):
         other = self.bus.cli("order", "place", "-", "--key", "C-1", stdin='{"item":"B"}')
         self.assertEqual(other.returncode, REFUSED, other)
         bad = self.bus.cli("order", "place", "-", "--key", "C-2", stdin="no JSON")
-        self.assertEqual(bad.returncode, FAILED, bad)
+        self.assertEqual(bad.returncode, USAGE, bad)
         self.assertEqual(self.bus.cli("order", "place", "-", "--key", "C-2", stdin=" " * 70000).returncode, USAGE)
         (self.bus.folder / "order.json").write_text('{"item":"C"}')
         self.assertEqual(self.bus.cli("order", "place", "order.json", "--key", "C-3", "--wait").returncode, OK)
