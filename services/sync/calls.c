@@ -3,6 +3,8 @@
 #include "services/sync/feed.h"
 #include "services/sync/record.h"
 
+#include "proto/wire.h"
+
 static enum syncbus_code code_of(enum err err)
 {
     switch (err) {
@@ -19,7 +21,10 @@ void sync_answer(syncbus_client_t *client, struct delta *store, const struct syn
     struct buffer body;
     buffer_init(&body, 2 * (size_t)RECORD_SIZE_MAX);
     enum err err = feed_call(store, call->method, call->body, call->body_size, &body, &fault);
-    // An answer that the broker does not take either is the caller's time-out.
+    if (err == ERR_OK && body.size > WIRE_BODY_MAX)
+        err = fault_set(&fault, ERR_FULL, "the record is larger than the %d KiB that an answer can hold",
+                        WIRE_BODY_MAX / 1024);
+    // An answer that cannot be sent, as the session has just ended, is the caller's time-out.
     (void)syncbus_answer(client, call->call, code_of(err), fault.text, body.data,
                          err == ERR_OK ? body.size : 0);
     buffer_free(&body);
