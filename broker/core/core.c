@@ -203,14 +203,18 @@ static void take_request(struct core *self, uint64_t peer, const Sb__Request *re
 // Lets every part take what time brought; what had no room in this step is left to the next, at once.
 static bool take_time(struct core *self)
 {
+    const bool was_behind = self->is_behind;
+    self->is_behind = false;
     beat_advance(self);
+    for (uint32_t i = 0; was_behind && i < self->config.resource_count; i++)
+        resource_advance(self, i); // grants that had no room
     bool all = leases_advance(self);
     pauses_advance(self);
     all = waiters_advance(self) && all;
     all = runs_advance(self) && all;
     all = schedule_advance(self) && all;
     all = route_advance(self) && all;
-    return all;
+    return all && !self->is_behind;
 }
 
 static int64_t least(int64_t a, int64_t b)

@@ -233,7 +233,7 @@ static void grant_again(struct core *self, uint64_t peer, const Sb__Request *req
 static struct waiter *waiter_add(struct core *self, const struct session *session, const Sb__Acquire *acquire)
 {
     uint64_t ticket = acquire->ticket;
-    if (ticket == 0 || ticket >= self->tickets.next)
+    if (ticket == 0 || ticket >= self->tickets_first) // one of this epoch was lost with its place (I7)
         ticket = number_next(self, &self->tickets);
     if (self->waiter_count == self->config.waiters_max || ticket == 0)
         return NULL;
@@ -280,18 +280,34 @@ static void take_ask(struct core *self, struct waiter *waiter, uint64_t peer, co
     text_copy(waiter->holder, sizeof waiter->holder, session->name);
 }
 
+// Whether an ask with a known claim means what that claim was first asked for.
+static bool is_same_wish(const struct core *self, const struct session *session, const Sb__Acquire *acquire,
+                         uint64_t instance, uint32_t resource, Sb__Mode mode, uint64_t run)
+{
+    return instance == session->instance && strcmp(self->resources[resource].name, acquire->resource) == 0 &&
+           mode == acquire->mode && (mode == SB__MODE__MODE_EXCLUSIVE || run == acquire->run);
+}
+
 void lease_acquire(struct core *self, uint64_t peer, const struct session *session,
                    const Sb__Request *request)
 {
     const Sb__Acquire *acquire = request->acquire;
-    struct lease *lease = lease_by_claim(self, acquire->claim);
-    if (acquire->claim != 0 && lease != NULL) {
+    struct lease *lease = acquire->claim != 0 ? lease_by_claim(self, acquire->claim) : NULL;
+    struct waiter *waiter = acquire->claim != 0 ? waiter_by_claim(self, acquire->claim) : NULL;
+    if ((lease != NULL &&
+         !is_same_wish(self, session, acquire, lease->instance, lease->resource, lease->mode, lease->run)) ||
+        (waiter != NULL && !is_same_wish(self, session, acquire, waiter->instance, waiter->resource,
+                                         waiter->mode, waiter->run))) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_CONFLICT,
+                        "this claim stands for another wish; each wish takes a random claim of its own");
+        return;
+    }
+    if (lease != NULL) {
         grant_again(self, peer, request, lease);
         return;
     }
     if (refuse_acquire(self, peer, session, request))
         return;
-    struct waiter *waiter = waiter_by_claim(self, acquire->claim);
     if (waiter != NULL && waiter->timed_out) {
         waiter_answer_timed_out(self, peer, request->id, waiter->resource, waiter->reason);
         waiter_remove(self, (size_t)(waiter - self->waiters));
@@ -345,7 +361,8 @@ void lease_release(struct core *self, uint64_t peer, const struct session *sessi
         return;
     }
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL); // one that is not known was given back
-    if (lease != NULL)
+    // One that had ended before is not given back by this: its delay and settle time stand (I4).
+    if (lease != NULL && self->boot_ms <= lease_renewable_boot(self, lease))
         give_back(self, lease, request->release->yielded);
 }
 

@@ -103,6 +103,10 @@ static void grant_shared(struct core *self, uint32_t index)
         const size_t first = queue_first(self, index, SB__MODE__MODE_SHARED);
         if (first == SIZE_MAX || !self->waiters[first].pending || !may_grant(self))
             return;
+        if (!update_has_room(self)) {
+            self->is_behind = true; // the next step grants the others, at once
+            return;
+        }
         lease_grant(self, first);
     }
 }
@@ -207,6 +211,10 @@ static void forget_earlier_epochs(struct core *self)
 void pauses_advance(struct core *self)
 {
     for (uint32_t i = 0; i < self->config.resource_count; i++) {
+        if (!update_has_room(self)) {
+            self->is_behind = true;
+            return;
+        }
         struct resource *resource = &self->resources[i];
         if (resource->recovering_until != 0 && self->boot_ms >= resource->recovering_until) {
             resource->recovering_until = 0;

@@ -93,17 +93,15 @@ static void recover_open_run(struct core *self, const Sb__StoredRun *stored)
     }
 }
 
-// Places the job on its grid: after its last slot, or from now on; due at once if it never succeeded.
+// Places the job on its grid: after its last slot, or from now on.
 static void place_on_grid(struct core *self, struct job *job)
 {
     job->last_due_boot = self->boot_ms;
-    if (job->last_slot_ms == 0) { // a new job: its slots count from now on, and a later stop misses none
+    job->is_new = job->last_slot_ms == 0;
+    if (job->is_new) // its slots count from now on, and a later stop misses none
         job->last_slot_ms = slot_after(&job->config, self->wall_ms) - job->config.every_ms;
-        job_store(self, job);
-    }
     job->next_slot_ms = slot_after(&job->config, job->last_slot_ms);
-    if (job->last_success_ms == 0 && !run_is_open(job) && job->next_slot_ms > self->wall_ms)
-        (void)run_begin(self, job, 0, SB__CAUSE__CAUSE_CATCH_UP, "it has never succeeded");
+    job->is_starting = true;
 }
 
 // ---------------------------------------------------------------- leases and owners
@@ -175,6 +173,7 @@ static void recover_meta(struct core *self, const Sb__StoredMeta *meta)
         *all[i] = (struct numbers){
             .next = ends[i] + 1, .end = ends[i] + NUMBER_BLOCK, .reserved = ends[i] + NUMBER_BLOCK};
     self->tokens_first = self->tokens.next;
+    self->tickets_first = self->tickets.next;
     self->epoch = meta != NULL ? meta->epoch + 1 : (uint64_t)(self->wall_ms / 1000);
     // Numbers that only one epoch knows are told apart from another's all the same.
     self->pause_count_ever = self->call_count_ever = self->epoch << 20;
@@ -217,8 +216,9 @@ void recover_start(struct core *self, const struct core_event *event)
         }
     }
     meta_store(self, false);
-    for (size_t i = 0; i < self->config.job_count && update_has_room(self); i++)
+    for (size_t i = 0; i < self->config.job_count; i++)
         place_on_grid(self, &self->jobs[i]);
+    self->is_behind = !schedule_begin(self);
 }
 
 void recover_stop(struct core *self)

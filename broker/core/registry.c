@@ -196,6 +196,9 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
     }
     struct session *earlier = session_of_instance(self, hello->instance);
     const bool other_process = earlier != NULL && earlier->process != hello->process;
+    const uint64_t earlier_number = earlier != NULL ? earlier->number : 0;
+    if (other_process)
+        route_session_gone(self, earlier_number); // it never answers the calls that it got
     if (earlier != NULL)
         session_remove(self, earlier); // the new one takes its place
     struct session *session = session_add(self);
@@ -204,6 +207,8 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
         return;
     }
     fill_session(self, session, peer, hello);
+    if (earlier_number != 0)
+        route_session_moved(self, earlier_number, session->number);
     if (other_process) {
         waiters_of_instance_end(self, hello->instance);
         leases_of_instance_end(self, hello->instance, hello);

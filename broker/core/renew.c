@@ -59,6 +59,14 @@ static void run_goes_on(struct core *self, const struct session *session, const 
         run_stage(self, job, SB__STAGE__STAGE_FETCHING);
 }
 
+// Whether the session runs the job, and the run is not another's.
+static bool is_its_own(const struct core *self, const struct session *session, const struct job *job,
+                       uint64_t run)
+{
+    const uint64_t taker = job->current.number == run ? job->current.instance : 0;
+    return session_has_job(self, session, job) && (taker == 0 || taker == session->instance);
+}
+
 // Takes over a lease of an earlier epoch from its holder's renewal; NULL if it is not to be.
 static struct lease *take_over(struct core *self, const struct session *session, const Sb__Renew *renew)
 {
@@ -68,7 +76,8 @@ static struct lease *take_over(struct core *self, const struct session *session,
     if (resource == NULL || resource->recovering_until == 0 || renew->token == 0 ||
         renew->token >= self->tokens_first || renew->claim == 0 ||
         lease_by_claim(self, renew->claim) != NULL || (!shared && renew->mode != SB__MODE__MODE_EXCLUSIVE) ||
-        (shared && (job == NULL || &self->resources[job->config.resource] != resource)) ||
+        (shared && (job == NULL || &self->resources[job->config.resource] != resource ||
+                    !is_its_own(self, session, job, renew->run))) ||
         self->lease_count == self->lease_max)
         return NULL;
     const uint32_t index = (uint32_t)(resource - self->resources);

@@ -62,6 +62,14 @@ void route_session_gone(struct core *self, uint64_t session)
     }
 }
 
+void route_session_moved(struct core *self, uint64_t from, uint64_t to)
+{
+    for (size_t i = 0; i < self->call_count; i++) {
+        if (self->calls[i].session == from)
+            self->calls[i].session = to;
+    }
+}
+
 // What was answered to an earlier sending of this request; false if it is new.
 static bool repeat_reply(struct core *self, uint64_t peer, const struct session *session,
                          const Sb__Request *request)

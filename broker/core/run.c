@@ -265,7 +265,10 @@ static void take_report(struct core *self, struct job *job, const Sb__Report *re
     if (run->number == report->run) {
         const bool waits_for_retry = run->retry_boot != 0;
         const bool newer = !waits_for_retry && report->attempt < run->attempt;
-        if (result->ok && !newer)
+        // The attempt that was given up for lost was good after all, and the next one has not begun to fetch.
+        const bool in_time =
+            newer && (run->stage == SB__STAGE__STAGE_DUE || run->stage == SB__STAGE__STAGE_QUEUED);
+        if (result->ok && (!newer || in_time))
             run_end(self, job, SB__STAGE__STAGE_SUCCEEDED, result, "");
         else if (!waits_for_retry && !newer)
             run_attempt_failed(self, job, SB__STAGE__STAGE_FAILED, result, result->error);

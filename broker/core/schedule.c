@@ -118,8 +118,33 @@ static void advance_job(struct core *self, struct job *job)
     take_slots(self, job, job->next_slot_ms, count);
 }
 
+// What a job's start asks for: that the journal knows its place, and a run at once if it never succeeded.
+static void start_job(struct core *self, struct job *job)
+{
+    if (job->is_new)
+        job_store(self, job);
+    job->is_new = false;
+    const bool due = job->last_success_ms == 0 && !run_is_open(job) && job->next_slot_ms > self->wall_ms;
+    if (due && !run_begin(self, job, 0, SB__CAUSE__CAUSE_CATCH_UP, "it has never succeeded"))
+        return; // no number is stored yet
+    job->is_starting = false;
+}
+
+bool schedule_begin(struct core *self)
+{
+    for (size_t i = 0; i < self->config.job_count && !self->stopping; i++) {
+        if (!update_has_room(self))
+            return false;
+        if (self->jobs[i].is_starting)
+            start_job(self, &self->jobs[i]);
+    }
+    return true;
+}
+
 bool schedule_advance(struct core *self)
 {
+    if (!schedule_begin(self))
+        return false;
     for (size_t i = 0; i < self->config.job_count && !self->stopping; i++) {
         if (!update_has_room(self))
             return false;

@@ -55,6 +55,8 @@ struct job {
     bool mended;             // the last run was LOST and then reported well
     int64_t last_slot_ms;    // the last slot that was recorded; 0: none
     int64_t next_slot_ms;    // the next one
+    bool is_new;             // the journal does not know it yet
+    bool is_starting;        // what its start makes due was not looked at yet
     int64_t last_due_boot;   // BOOTTIME of the last due run: the pace while the wall clock stands back
     int64_t last_success_ms; // Unix ms
     uint64_t runs, failures; // counts, as in JobState
@@ -198,7 +200,8 @@ struct core {
     uint64_t stop_update;    // the update that stores the clean stop
     uint64_t numbers_update; // the update that stores the last reservation
     struct numbers tokens, runs, tickets;
-    uint64_t tokens_first; // the first token of this epoch
+    uint64_t tokens_first;  // the first token of this epoch
+    uint64_t tickets_first; // and the first ticket
 
     struct resource *resources;
     struct job *jobs;
@@ -263,6 +266,7 @@ void meta_store(struct core *self, bool clean);
 
 int64_t slot_after(const struct core_job_config *config, int64_t time_ms);
 // Makes due what is due; true if nothing is left over for want of room.
+bool schedule_begin(struct core *self);
 bool schedule_advance(struct core *self);
 int64_t schedule_deadline(const struct core *self);
 void ledger_write(struct core *self, const struct job *job, int64_t slot_ms, uint64_t slots,
@@ -364,6 +368,7 @@ void route_answer(struct core *self, uint64_t peer, struct session *session, con
 void route_publish(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
 // The calls that a service will not answer any more.
 void route_session_gone(struct core *self, uint64_t session);
+void route_session_moved(struct core *self, uint64_t from, uint64_t to);
 bool route_advance(struct core *self);
 int64_t route_deadline(const struct core *self);
 
