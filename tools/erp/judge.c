@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { PATIENCE_MS = 20 }; // for a cut to be seen before it counts as an overlap
+
 void judge_init(struct judge *self, uint32_t capacity, bool honours_tokens)
 {
     *self = (struct judge){.capacity = capacity, .honours_tokens = honours_tokens};
@@ -48,37 +50,55 @@ static void end(struct judge *self, size_t i)
 }
 
 // Ends those whose clients have gone: a client that cuts its fetch and then gives its turn back is not to be
-// blamed for the time until a write to it fails.
-static void end_gone(struct judge *self)
+// blamed for the time until a write to it fails. Waits up to `patience_ms` for each to be seen gone.
+static void end_gone(struct judge *self, int patience_ms)
 {
     for (size_t i = self->running_count; i-- > 0;) {
         struct pollfd connection = {.fd = self->running[i].fd, .events = POLLRDHUP};
-        if (connection.fd != -1 && poll(&connection, 1, 0) > 0)
+        if (connection.fd != -1 && poll(&connection, 1, patience_ms) > 0)
             end(self, i);
     }
 }
 
-// Counts whom a new access meets.
-static uint32_t meet(struct judge *self, enum access_kind kind)
+// What a new access would add to the counts, as they stand now.
+static struct counts met(const struct judge *self, enum access_kind kind)
 {
     uint32_t running[2] = {0};
     for (size_t i = 0; i < self->running_count; i++)
         running[self->running[i].kind]++;
-    if (kind == ACCESS_ORDER) {
-        self->counts.order_sync_overlaps += running[ACCESS_EXPORT];
-        self->counts.order_order_overlaps += running[ACCESS_ORDER];
-        return running[ACCESS_EXPORT] + running[ACCESS_ORDER];
+    if (kind == ACCESS_ORDER)
+        return (struct counts){.order_sync_overlaps = running[ACCESS_EXPORT],
+                               .order_order_overlaps = running[ACCESS_ORDER]};
+    return (struct counts){.order_sync_overlaps = running[ACCESS_ORDER],
+                           .sync_over_capacity = running[ACCESS_EXPORT] >= self->capacity ? 1 : 0};
+}
+
+static uint32_t overlaps_of(const struct counts *counts)
+{
+    return (uint32_t)(counts->order_sync_overlaps + counts->order_order_overlaps +
+                      counts->sync_over_capacity);
+}
+
+// Counts whom a new access meets. One whose end is still on its way through the system, as its thread was
+// held up in the middle of a write, is not met: before anybody is blamed it gets a moment to be seen.
+static uint32_t meet(struct judge *self, enum access_kind kind)
+{
+    end_gone(self, 0);
+    struct counts counts = met(self, kind);
+    if (overlaps_of(&counts) > 0) {
+        end_gone(self, PATIENCE_MS);
+        counts = met(self, kind);
     }
-    bool over = running[ACCESS_EXPORT] >= self->capacity;
-    self->counts.order_sync_overlaps += running[ACCESS_ORDER];
-    self->counts.sync_over_capacity += over ? 1 : 0;
-    return running[ACCESS_ORDER] + (over ? 1 : 0);
+    self->counts.order_sync_overlaps += counts.order_sync_overlaps;
+    self->counts.order_order_overlaps += counts.order_order_overlaps;
+    self->counts.sync_over_capacity += counts.sync_over_capacity;
+    return overlaps_of(&counts);
 }
 
 uint64_t judge_begin(struct judge *self, enum access_kind kind, const char *name, uint64_t token, int fd)
 {
     pthread_mutex_lock(&self->lock);
-    end_gone(self);
+    const uint32_t overlaps = meet(self, kind);
     if (self->running_count == self->running_capacity) {
         self->running_capacity = 2 * self->running_capacity + 16;
         self->running = realloc(self->running, self->running_capacity * sizeof *self->running);
@@ -89,7 +109,7 @@ uint64_t judge_begin(struct judge *self, enum access_kind kind, const char *name
     *access = (struct access){.number = ++self->counts.accesses, .kind = kind, .token = token, .fd = fd};
     snprintf(access->name, sizeof access->name, "%s", name);
     access->start_ms = wall_ms();
-    access->overlaps = meet(self, kind);
+    access->overlaps = overlaps;
     self->running_count++;
     uint64_t number = access->number;
     pthread_mutex_unlock(&self->lock);
@@ -154,7 +174,7 @@ json_object *judge_accesses(struct judge *self)
 {
     json_object *array = json_object_new_array();
     pthread_mutex_lock(&self->lock);
-    end_gone(self);
+    end_gone(self, 0);
     uint64_t first = self->ended_count > ACCESSES_KEPT ? self->ended_count - ACCESSES_KEPT : 0;
     for (uint64_t i = first; i < self->ended_count; i++)
         json_object_array_add(array, access_json(&self->ended[i % ACCESSES_KEPT]));

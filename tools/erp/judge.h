@@ -1,7 +1,8 @@
 // The judge: knows who uses the ERP at each moment, and counts every two who must not meet.
 //
 // Order work may meet neither an export nor other order work; exports may meet up to a capacity. An export
-// whose client has gone ends at the next look, so that a cut counts from when it could be seen. Any thread.
+// whose client has gone ends at the next look, so that a cut counts from when it could be seen; one that is
+// seen within 20 ms of an access that it would overlap counts as seen in time. Any thread.
 #ifndef SYNCBUS_ERP_JUDGE_H
 #define SYNCBUS_ERP_JUDGE_H
 
