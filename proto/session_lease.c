@@ -375,8 +375,8 @@ void session_lease_joined(struct session *self)
 {
     for (size_t i = 0; i < self->wish_count; i++) {
         struct session_wish *wish = &self->wishes[i];
-        if (wish->state == SESSION_WISH_FREE ||
-            (wish->state == SESSION_WISH_ENDING && wish->next_ms == INT64_MAX))
+        // An end that was not told yet keeps its time: what it protected may still be settling.
+        if (wish->state == SESSION_WISH_FREE || (wish->state == SESSION_WISH_ENDING && wish->asked_id == 0))
             continue;
         wish->asked_id = 0;
         memset(wish->renews, 0, sizeof wish->renews);

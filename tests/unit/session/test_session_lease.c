@@ -116,6 +116,34 @@ static void a_late_renewed_is_answered_with_a_release(void **state)
     world_end(&world);
 }
 
+static void a_reconnect_does_not_hasten_the_release_of_what_may_still_be_settling(void **state)
+{
+    (void)state;
+    struct world world = world_joined();
+    const struct syncbus_wish wish = {.resource = "erp", .mode = SYNCBUS_EXCLUSIVE, .settle_ms = 3000};
+    assert_int_not_equal(session_acquire(world.session, world.now_ms, &wish), 0);
+    world_granted(&world, world_request(&world, SB__REQUEST__BODY_ACQUIRE)->id, 40);
+    (void)world_notice(&world, SYNCBUS_GRANTED);
+    const uint64_t renewal = world_request(&world, SB__REQUEST__BODY_RENEW)->id;
+    world.now_ms += WORLD_TTL_MS;
+    const int64_t settled_ms = world.now_ms + 3000;
+    world_renewed(&world, renewal, false, 0);
+    (void)world_notice(&world, SYNCBUS_LOST);
+    world_answer(&world, world_request(&world, SB__REQUEST__BODY_SNAPSHOT)->id, SB__CODE__CODE_NO_SESSION,
+                 "");
+    world_pass(&world, WORLD_BEAT_MS);
+    world_welcome(&world, world_request(&world, SB__REQUEST__BODY_HELLO)->id, NULL);
+    (void)world_notice(&world, SYNCBUS_CONNECTED);
+    assert_true(world.now_ms < settled_ms);
+    assert_true(world_silent(&world));
+    world.now_ms = settled_ms - 1;
+    session_time(world.session, world.now_ms);
+    assert_true(world_silent(&world));
+    world_jump(&world, 1);
+    assert_int_equal(world_request(&world, SB__REQUEST__BODY_RELEASE)->release->token, 40);
+    world_end(&world);
+}
+
 static void a_late_granted_is_given_back_and_the_wish_goes_on_under_a_new_claim(void **state)
 {
     (void)state;
@@ -360,6 +388,7 @@ int main(void)
         cmocka_unit_test(the_holder_counts_from_the_first_sending_less_a_tenth),
         cmocka_unit_test(a_lease_that_cannot_be_renewed_is_lost_before_its_ttl_is_over_and_not_given_back),
         cmocka_unit_test(a_late_renewed_is_answered_with_a_release),
+        cmocka_unit_test(a_reconnect_does_not_hasten_the_release_of_what_may_still_be_settling),
         cmocka_unit_test(a_late_granted_is_given_back_and_the_wish_goes_on_under_a_new_claim),
         cmocka_unit_test(the_wish_to_yield_is_told_once_a_pause_by_whatever_way_it_comes),
         cmocka_unit_test(an_exclusive_lease_is_never_asked_to_yield),
