@@ -254,7 +254,7 @@ static int64_t ping_pace(uint32_t beat_ms, uint32_t session_ttl_ms)
 static void take_welcome(struct session *self, const Sb__Reply *reply)
 {
     const Sb__Welcome *welcome = reply->welcome;
-    if (reply->epoch < self->epoch) { // I10: another broker that has not heard of the newer one
+    if (!session_state_epoch(self, reply->epoch)) { // I10: another broker that has not heard of the newer one
         tell_away(self, "a broker of an earlier epoch answers; it was started from old data");
         self->state = SESSION_AWAY;
         self->next_ms = self->now_ms + REFUSED_MS;
@@ -327,7 +327,10 @@ static void take_reply(struct session *self, Sb__Reply **reply_p, const void *da
             self->epoch = reply->epoch;
         if (!self->was_joined)
             tell_joined(self);
-        (void)session_ask_reply(self, reply, data, size);
+        const bool current = session_state_epoch(self, reply->epoch);
+        if (!session_ask_reply(self, reply, data, size) && current &&
+            reply->body_case == SB__REPLY__BODY_STATE)
+            session_state_apply(self, reply->state);
         return;
     }
     if (reply->id == self->hello_id) {

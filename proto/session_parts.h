@@ -94,8 +94,9 @@ struct session_run {
 
 // How far a topic was followed.
 struct session_topic {
-    char *name;   // owned
-    uint64_t seq; // of its last event that came or that is known to be in the state
+    char *name;     // owned
+    uint64_t seq;   // of its last event that came, or that a beat or a state told of
+    uint64_t heard; // of its last event that came
 };
 
 struct session {
@@ -123,7 +124,8 @@ struct session {
     bool connect;                 // the sockets must be opened anew
     bool was_joined;              // the program was told so and has not heard otherwise
     bool was_away;                // the program was told so and has not heard otherwise
-    uint64_t event_epoch;         // of the last publication
+    uint64_t event_epoch;         // greatest seen in a publication or a state: the topics' counts are of it
+    bool from_start;              // this client was there when that epoch began: all its events are for it
     int64_t beat_end_ms;          // when so many beats are missing that state is asked for
     struct session_topic *seqs;   // owned, topics followed
     size_t seq_count;             // of them
@@ -175,6 +177,7 @@ int64_t session_ask_deadline(const struct session *self);
 void session_ask_free(struct session *self);
 
 // session_state.c: publications, beats and snapshots.
+bool session_state_epoch(struct session *self, uint64_t epoch);
 void session_state_joined(struct session *self, const Sb__State *state);
 void session_state_apply(struct session *self, const Sb__State *state);
 void session_state_want(struct session *self);

@@ -29,7 +29,8 @@ static bool is_own_job(const struct session *self, const char *job)
     return false;
 }
 
-// The followed topic, made if there is room; NULL else. `*ret_new` says whether nothing was known of it.
+// The followed topic, made if there is room; NULL else. `*ret_new` says whether nothing was known of it; of
+// one whose epoch was followed from its start it is known that nothing came.
 static struct session_topic *follow(struct session *self, const char *name, bool *ret_new)
 {
     *ret_new = false;
@@ -50,7 +51,7 @@ static struct session_topic *follow(struct session *self, const char *name, bool
     char *copy = strdup(name);
     if (copy == NULL)
         return NULL;
-    *ret_new = true;
+    *ret_new = !self->from_start;
     self->seqs[self->seq_count] = (struct session_topic){.name = copy};
     return &self->seqs[self->seq_count++];
 }
@@ -115,11 +116,13 @@ static void take_resource(struct session *self, const Sb__ResourceState *resourc
 
 // ---------------------------------------------------------------- the whole state
 
-static void send_snapshot(struct session *self, const char *job)
+// Of one job, or of all ("") that come after another.
+static void send_snapshot(struct session *self, const char *job, const char *after)
 {
     Sb__Request request = SB__REQUEST__INIT;
     Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
     snapshot.job = (char *)job;
+    snapshot.after = (char *)after;
     request.body_case = SB__REQUEST__BODY_SNAPSHOT;
     request.snapshot = &snapshot;
     session_send(self, &request, session_next_id(self));
@@ -138,25 +141,44 @@ void session_state_want(struct session *self)
         want_beat_within(self, self->anonymous ? BEATS_DEAD_MAX : BEATS_MISSED_MAX);
 }
 
-// Asks for the state of what this client works on; one that has no job has nothing to repair.
+// Asks for the state of what this client works on or listens to; one that does neither has nothing to repair.
 static void ask_for_state(struct session *self)
 {
     session_state_want(self);
-    if (self->state != SESSION_JOINED || self->jobs[0] == NULL)
+    if (self->state != SESSION_JOINED && !self->anonymous)
         return;
+    const bool listens = self->topics != NULL && self->wanted[0] != NULL;
     size_t count = 0;
     while (self->jobs[count] != NULL && count <= JOBS_LISTED_MAX)
         count++;
-    if (count > JOBS_LISTED_MAX) {
-        send_snapshot(self, "");
+    if (listens || count > JOBS_LISTED_MAX) {
+        send_snapshot(self, "", "");
         return;
     }
     for (size_t i = 0; i < count; i++)
-        send_snapshot(self, self->jobs[i]);
+        send_snapshot(self, self->jobs[i], "");
+}
+
+// A topic has come to `seq`, as a beat or a state tells; true if not all of it came here.
+static bool know_seq(struct session *self, const char *name, uint64_t seq)
+{
+    bool is_new = false;
+    if (self->topics == NULL || !has_prefix(name, self->topics))
+        return false;
+    struct session_topic *topic = follow(self, name, &is_new);
+    if (topic == NULL || seq <= topic->seq)
+        return false;
+    // What a topic was before this client listened to it is no gap, but may be news all the same.
+    if (!is_new && has_prefix(name, self->wanted))
+        tell_gap(self, topic->name, seq - topic->seq);
+    topic->seq = seq;
+    return true;
 }
 
 void session_state_apply(struct session *self, const Sb__State *state)
 {
+    for (size_t i = 0; i < state->n_seqs; i++)
+        (void)know_seq(self, state->seqs[i]->key, state->seqs[i]->value);
     for (size_t i = 0; i < state->n_resources; i++)
         take_resource(self, state->resources[i]);
     for (size_t i = 0; i < state->n_jobs; i++) {
@@ -164,6 +186,9 @@ void session_state_apply(struct session *self, const Sb__State *state)
         if (current != NULL && current->stage == SB__STAGE__STAGE_DUE)
             tell_tick(self, state->jobs[i]->job, current->run, current->attempt, current->slot_ms);
     }
+    const char *last = state->n_jobs > 0 ? state->jobs[state->n_jobs - 1]->job : "";
+    if (state->more && last[0] != '\0' && strlen(last) <= WIRE_NAME_MAX)
+        send_snapshot(self, "", last);
 }
 
 void session_state_joined(struct session *self, const Sb__State *state)
@@ -171,6 +196,8 @@ void session_state_joined(struct session *self, const Sb__State *state)
     session_state_want(self);
     if (state != NULL)
         session_state_apply(self, state);
+    if (self->from_start && self->jobs[0] == NULL) // the Welcome tells of one's own jobs only
+        ask_for_state(self);
 }
 
 // ---------------------------------------------------------------- publications
@@ -181,34 +208,26 @@ static void take_beat(struct session *self, const Sb__Beat *beat)
     session_state_want(self);
     for (size_t i = 0; i < beat->n_resources; i++)
         take_resource(self, beat->resources[i]);
-    for (size_t i = 0; i < beat->n_seqs; i++) {
-        const char *name = beat->seqs[i]->key;
-        const uint64_t seq = beat->seqs[i]->value;
-        if (!has_prefix(name, self->topics))
-            continue;
-        bool is_new = false;
-        struct session_topic *topic = follow(self, name, &is_new);
-        if (topic == NULL || seq <= topic->seq)
-            continue;
-        // What a topic was before this client listened to it is no gap, but may be news all the same.
-        if (!is_new && has_prefix(name, self->wanted))
-            tell_gap(self, topic->name, seq - topic->seq);
-        topic->seq = seq;
-        missed = true;
-    }
+    for (size_t i = 0; i < beat->n_seqs; i++)
+        missed |= know_seq(self, beat->seqs[i]->key, beat->seqs[i]->value);
     if (missed)
         ask_for_state(self);
 }
 
-// Follows the topic's count; false for an event that is older than what is known.
-static bool count_event(struct session *self, const char *name, uint64_t seq)
+// Follows the topic's count; false for an event that came before. `*ret_newer` says whether it tells more
+// than the last state did.
+static bool count_event(struct session *self, const char *name, uint64_t seq, bool *ret_newer)
 {
     bool is_new = false;
     struct session_topic *topic = follow(self, name, &is_new);
+    *ret_newer = topic == NULL || seq > topic->seq;
     if (topic == NULL)
         return true;
-    if (seq <= topic->seq)
+    if (seq <= topic->heard)
         return false;
+    topic->heard = seq;
+    if (!*ret_newer)
+        return true;
     const uint64_t missed = is_new ? 0 : seq - topic->seq - 1;
     topic->seq = seq;
     if (missed > 0) {
@@ -241,15 +260,23 @@ static void take_body(struct session *self, const char *topic, const Sb__Event *
     }
 }
 
-// A newer epoch is another life of the broker: counts begin anew, and the session of the old one is gone.
+bool session_state_epoch(struct session *self, uint64_t epoch)
+{
+    if (epoch < self->epoch || epoch < self->event_epoch)
+        return false;                // I10
+    if (epoch > self->event_epoch) { // another life of the broker: its counts begin anew
+        forget_topics(self);
+        self->from_start = self->event_epoch != 0;
+        self->event_epoch = epoch;
+    }
+    return true;
+}
+
+// The session of an earlier epoch is gone.
 static bool take_epoch(struct session *self, uint64_t epoch)
 {
-    const uint64_t known = self->event_epoch > self->epoch ? self->event_epoch : self->epoch;
-    if (epoch < known)
-        return false; // I10
-    if (epoch > self->event_epoch)
-        forget_topics(self);
-    self->event_epoch = epoch;
+    if (!session_state_epoch(self, epoch))
+        return false;
     if (self->state == SESSION_JOINED && epoch > self->epoch)
         session_greet_again(self);
     return true;
@@ -266,9 +293,11 @@ void session_event(struct session *self, int64_t now_ms, const char *topic, cons
         self->was_joined = true;
         (void)session_tell(self, SYNCBUS_CONNECTED);
     }
-    if (!count_event(self, topic, event->seq))
+    bool newer = false;
+    if (!count_event(self, topic, event->seq, &newer))
         return;
-    take_body(self, topic, event);
+    if (newer)
+        take_body(self, topic, event);
     if (has_prefix(topic, self->wanted))
         tell_publication(self, topic, data, size);
 }

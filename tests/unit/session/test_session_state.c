@@ -47,6 +47,25 @@ static void change(struct world *world, const char *topic, uint64_t seq)
     world_event(world, topic, &event);
 }
 
+// Answers a Snapshot with how far a topic has come.
+static void tell_seq(struct world *world, uint64_t id, const char *topic, uint64_t seq)
+{
+    Sb__Reply reply = SB__REPLY__INIT;
+    Sb__State body = SB__STATE__INIT;
+    Sb__State__SeqsEntry entry = SB__STATE__SEQS_ENTRY__INIT;
+    Sb__State__SeqsEntry *entries[] = {&entry};
+    entry.key = (char *)topic;
+    entry.value = seq;
+    body.n_seqs = 1;
+    body.seqs = entries;
+    reply.id = id;
+    reply.epoch = world->epoch;
+    reply.code = SB__CODE__CODE_OK;
+    reply.body_case = SB__REPLY__BODY_STATE;
+    reply.state = &body;
+    world_give(world, &reply);
+}
+
 static void a_tick_is_told_with_its_run_and_slot(void **state)
 {
     (void)state;
@@ -107,7 +126,7 @@ static void three_beats_missed_make_a_snapshot_whose_due_run_is_a_tick(void **st
     }
     world_pass(&world, WORLD_BEAT_MS / 2);
     const Sb__Request *snapshot = world_request(&world, SB__REQUEST__BODY_SNAPSHOT);
-    assert_string_equal(snapshot->snapshot->job, "prices");
+    assert_string_equal(snapshot->snapshot->job, ""); // it listens to topics of other jobs too
     Sb__Reply reply = SB__REPLY__INIT;
     Sb__State body = SB__STATE__INIT;
     Sb__JobState job = SB__JOB_STATE__INIT;
@@ -173,6 +192,124 @@ static void a_beat_tells_of_events_that_never_came(void **state)
     beat(&world, 3, "tick.prices", 1);
     world_no_notice(&world);
     (void)world_request(&world, SB__REQUEST__BODY_SNAPSHOT);
+    world_end(&world);
+}
+
+static void the_state_after_missed_beats_tells_a_listener_what_it_missed(void **state)
+{
+    (void)state;
+    struct world world = world_joined();
+    beat(&world, 1, NULL, 0);
+    change(&world, "change.ddt", 4);
+    (void)world_notice(&world, SYNCBUS_PUBLICATION);
+    beat(&world, 6, NULL, 0);
+    tell_seq(&world, world_request(&world, SB__REQUEST__BODY_SNAPSHOT)->id, "change.ddt", 6);
+    const struct syncbus_notice gap = world_notice(&world, SYNCBUS_GAP);
+    assert_string_equal(gap.topic, "change.ddt");
+    assert_int_equal(gap.missed, 2);
+    // One of them was only slow.
+    change(&world, "change.ddt", 6);
+    (void)world_notice(&world, SYNCBUS_PUBLICATION);
+    change(&world, "change.ddt", 7);
+    (void)world_notice(&world, SYNCBUS_PUBLICATION);
+    world_no_notice(&world);
+    world_end(&world);
+}
+
+static void a_tick_that_is_older_than_the_state_is_not_told(void **state)
+{
+    (void)state;
+    struct world world = world_joined();
+    beat(&world, 1, NULL, 0);
+    beat(&world, 3, NULL, 0);
+    tell_seq(&world, world_request(&world, SB__REQUEST__BODY_SNAPSHOT)->id, "tick.prices", 2);
+    tick(&world, "tick.prices", 2, "prices", 5);
+    world_no_notice(&world);
+    tick(&world, "tick.prices", 3, "prices", 6);
+    assert_int_equal(world_notice(&world, SYNCBUS_TICK).run, 6);
+    world_end(&world);
+}
+
+static void what_an_epoch_said_before_its_listener_was_back_is_a_gap(void **state)
+{
+    (void)state;
+    struct world world = world_joined();
+    change(&world, "change.ddt", 4);
+    (void)world_notice(&world, SYNCBUS_PUBLICATION);
+    world_pass(&world, WORLD_BEAT_MS);
+    world_answer(&world, world_request(&world, SB__REQUEST__BODY_PING)->id, SB__CODE__CODE_NO_SESSION, "");
+    world_pass(&world, WORLD_BEAT_MS);
+    world.epoch++;
+    world_welcome(&world, world_request(&world, SB__REQUEST__BODY_HELLO)->id, NULL);
+    (void)world_notice(&world, SYNCBUS_CONNECTED);
+    Sb__Event event = event_of(3);
+    Sb__Change body = SB__CHANGE__INIT;
+    event.epoch = world.epoch;
+    event.body_case = SB__EVENT__BODY_CHANGE;
+    event.change = &body;
+    world_event(&world, "change.ddt", &event);
+    assert_int_equal(world_notice(&world, SYNCBUS_GAP).missed, 2);
+    (void)world_notice(&world, SYNCBUS_PUBLICATION);
+    world_end(&world);
+}
+
+static void a_welcome_of_an_epoch_before_that_of_an_event_is_not_followed(void **state)
+{
+    (void)state;
+    struct world world = world_joined();
+    Sb__Event event = event_of(1);
+    Sb__Beat body = SB__BEAT__INIT;
+    event.body_case = SB__EVENT__BODY_BEAT;
+    event.beat = &body;
+    event.epoch = WORLD_EPOCH + 1;
+    world_event(&world, "beat", &event);
+    world_pass(&world, WORLD_BEAT_MS);
+    world_welcome(&world, world_request(&world, SB__REQUEST__BODY_HELLO)->id, NULL);
+    (void)world_notice(&world, SYNCBUS_DISCONNECTED);
+    assert_int_equal(session_number(world.session), 0);
+    world_end(&world);
+}
+
+static void a_state_of_many_jobs_is_asked_for_page_by_page(void **state)
+{
+    (void)state;
+    struct world world = world_joined();
+    beat(&world, 1, NULL, 0);
+    beat(&world, 3, NULL, 0);
+    Sb__Reply reply = SB__REPLY__INIT;
+    Sb__State body = SB__STATE__INIT;
+    Sb__JobState job = SB__JOB_STATE__INIT;
+    Sb__JobState *jobs[] = {&job};
+    job.job = (char *)"customers";
+    body.n_jobs = 1;
+    body.jobs = jobs;
+    body.more = true;
+    reply.id = world_request(&world, SB__REQUEST__BODY_SNAPSHOT)->id;
+    reply.epoch = WORLD_EPOCH;
+    reply.code = SB__CODE__CODE_OK;
+    reply.body_case = SB__REPLY__BODY_STATE;
+    reply.state = &body;
+    world_give(&world, &reply);
+    const Sb__Request *next = world_request(&world, SB__REQUEST__BODY_SNAPSHOT);
+    assert_string_equal(next->snapshot->after, "customers");
+    tell_seq(&world, next->id, "change.ddt", 1);
+    assert_true(world_silent(&world));
+    world_end(&world);
+}
+
+static void an_anonymous_listener_asks_for_the_state_after_missed_beats(void **state)
+{
+    (void)state;
+    struct world world = world_begin(true);
+    change(&world, "change.ddt", 4);
+    (void)world_notice(&world, SYNCBUS_CONNECTED);
+    (void)world_notice(&world, SYNCBUS_PUBLICATION);
+    beat(&world, 7, NULL, 0);
+    beat(&world, 9, NULL, 0);
+    const Sb__Request *ask = world_request(&world, SB__REQUEST__BODY_SNAPSHOT);
+    assert_int_equal(ask->session, 0);
+    tell_seq(&world, ask->id, "change.ddt", 5);
+    assert_int_equal(world_notice(&world, SYNCBUS_GAP).missed, 1);
     world_end(&world);
 }
 
@@ -267,6 +404,12 @@ int main(void)
         cmocka_unit_test(beats_that_come_make_no_snapshot),
         cmocka_unit_test(a_gap_in_a_topic_is_told_and_the_state_is_asked_for),
         cmocka_unit_test(a_beat_tells_of_events_that_never_came),
+        cmocka_unit_test(the_state_after_missed_beats_tells_a_listener_what_it_missed),
+        cmocka_unit_test(a_tick_that_is_older_than_the_state_is_not_told),
+        cmocka_unit_test(what_an_epoch_said_before_its_listener_was_back_is_a_gap),
+        cmocka_unit_test(a_welcome_of_an_epoch_before_that_of_an_event_is_not_followed),
+        cmocka_unit_test(a_state_of_many_jobs_is_asked_for_page_by_page),
+        cmocka_unit_test(an_anonymous_listener_asks_for_the_state_after_missed_beats),
         cmocka_unit_test(an_event_that_is_older_than_what_is_known_is_dropped),
         cmocka_unit_test(a_newer_epoch_in_an_event_registers_the_client_anew_and_an_older_one_is_dropped),
         cmocka_unit_test(the_beats_state_of_a_draining_resource_asks_to_yield),
