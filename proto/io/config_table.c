@@ -245,6 +245,8 @@ void config_section_free(const struct section *section, void *target)
     assert(section->count <= SECTION_OPTIONS_MAX);
     for (size_t i = 0; i < section->count; i++) {
         const struct option_spec *option = &section->options[i];
+        if (option->place == OPTION_NOWHERE)
+            continue;
         void *place = (char *)target + option->place;
         if (holds_text(option->type)) {
             free(*(char **)place);
