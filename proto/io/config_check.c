@@ -166,9 +166,9 @@ static void check_data(struct config_reader *self)
                          config->orders.data);
 }
 
-// One `job: offset` of a profile; taken over only from the profile in use.
+// One `job: offset` of a profile; taken over only from the profile in use. `seen` has a flag for each job.
 static void read_offset(struct config_reader *self, const yaml_node_pair_t *pair, const char *profile,
-                        bool in_use)
+                        bool in_use, bool *seen)
 {
     yaml_node_t *key = config_node(self, pair->key), *value = config_node(self, pair->value);
     const char *name = config_scalar(self, key, "a job's name");
@@ -182,11 +182,17 @@ static void read_offset(struct config_reader *self, const yaml_node_pair_t *pair
         config_error(self, key, "profiles.%.64s: %s", profile, fault.text);
         return;
     }
+    const size_t place = (size_t)(job - self->config->jobs);
+    if (seen[place]) {
+        config_error(self, key, "profiles.%.64s: \"%s\" is there twice", profile, name);
+        return;
+    }
+    seen[place] = true;
     if (duration_parse(text, &offset_ms, &fault) != ERR_OK) {
         config_error(self, value, "profiles.%.64s.%s: %s", profile, name, fault.text);
         return;
     }
-    struct config_job *own = &self->config->jobs[job - self->config->jobs];
+    struct config_job *own = &self->config->jobs[place];
     if (in_use && own->offset_ms < 0)
         own->offset_ms = offset_ms;
 }
@@ -204,11 +210,17 @@ static bool read_profile(struct config_reader *self, const yaml_node_pair_t *pai
         config_error(self, offsets, "profiles.%.64s: `job: offset` is expected, for each job", name);
         return in_use;
     }
+    bool *seen = calloc(config->job_count, sizeof *seen);
+    if (seen == NULL) {
+        config_error(self, offsets, "out of memory");
+        return in_use;
+    }
     for (yaml_node_pair_t *offset = offsets->data.mapping.pairs.start;
          offset < offsets->data.mapping.pairs.top && self->errors <= CONFIG_ERRORS_MAX &&
          self->nodes <= CONFIG_NODES_MAX;
          offset++)
-        read_offset(self, offset, name, in_use);
+        read_offset(self, offset, name, in_use, seen);
+    free(seen);
     return in_use;
 }
 
@@ -231,6 +243,10 @@ static void check_profiles(struct config_reader *self)
             }
             names[count] = "";
             found |= read_profile(self, pair, &names[count]);
+            for (size_t other = 0; other < count; other++)
+                if (*names[count] != '\0' && strcmp(names[other], names[count]) == 0)
+                    config_error(self, config_node(self, pair->key), "profiles: \"%.64s\" is there twice",
+                                 names[count]);
             count++;
         }
     }
@@ -250,7 +266,7 @@ void config_check(struct config_reader *self)
     assert(self->errors == 0);
     check_profiles(self);
     if (same_path(config->broker.requests, config->broker.events))
-        config_error(self, NULL, "broker.requests and broker.events are the same: %s",
+        config_error(self, self->endpoint, "broker.requests and broker.events are the same: %s",
                      config->broker.requests);
     for (size_t i = 0; i < config->job_count; i++) {
         struct config_job *job = &config->jobs[i];

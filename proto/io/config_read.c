@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void tell(struct config_reader *self, const yaml_node_t *node, bool warning, const char *format,
                  va_list words)
@@ -176,6 +177,9 @@ static void read_headers(struct config_reader *self, yaml_node_t *node, const ch
             config_error(self, key, "%s: \"%.64s\" cannot be the name of a header", what, name);
             continue;
         }
+        for (size_t other = 0; other < ret->count; other++)
+            if (ret->items[other].name != NULL && strcasecmp(ret->items[other].name, name) == 0)
+                config_error(self, key, "%s: \"%.64s\" is there twice", what, name);
         const char *variable = NULL, *text = NULL;
         if (value->type == YAML_MAPPING_NODE)
             variable = read_env(self, value, name);
@@ -343,6 +347,8 @@ static void read_section(struct config_reader *self, yaml_node_t *node, const ch
         (void)snprintf(path, sizeof path, "%s%s%s", what, *what == '\0' ? "" : ".", name);
         if (strcmp(path, "profile") == 0)
             self->profile = value;
+        if (option->type == OPTION_ENDPOINT)
+            self->endpoint = value;
         read_option(self, value, path, option, target);
     }
     take_defaults(self, node, what, section, target, seen);

@@ -27,6 +27,7 @@ struct config_reader {
     size_t errors;             // found so far
     size_t nodes;              // visited so far
     yaml_node_t **jobs;        // where each job is named
+    yaml_node_t *endpoint;     // the broker's that was read last, or NULL
     yaml_node_t *orders;       // where orders begin, or NULL
     yaml_node_t *profile;      // where the profile is chosen, or NULL
     yaml_node_t *profiles;     // the offsets, or NULL

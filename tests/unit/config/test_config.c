@@ -223,6 +223,9 @@ static void a_wrong_type_or_range_is_refused(void **state)
     refused(RESOURCE "jobs: []\n", "options are expected");
     refused("resources: {erp: {capacity: 0}}\njobs: {a: " JOB "}\n", "0 is out of range");
     refused(SMALL "broker: {requests: \"ftp://x\"}\n", "neither ipc://PATH nor tcp://");
+    refused(SMALL "broker: {max_sessions: 100000}\n", "100000 is out of range: 1 to 65536");
+    refused(SMALL "broker: {max_waiters: 65537}\n", "65537 is out of range: 1 to 65536");
+    refused(SMALL "broker: {max_calls: 65537}\n", "65537 is out of range: 1 to 65536");
     refused("resources: [\n", "f.yaml:2:1: is not YAML");
     refused("\x80", "is not UTF-8 text");
 }
@@ -234,6 +237,12 @@ static void what_is_there_twice_is_refused(void **state)
     refused(RESOURCE "jobs: {a: " JOB ", a: " JOB "}\n", "\"a\" is there twice");
     refused(RESOURCE "jobs: {a: {every: 1m, key: [id, id], source: {url: \"http://x/y\"}}}\n",
             "\"id\" is there twice");
+    refused(SMALL "profile: p\nprofiles: {p: {prices: 1m, prices: 2m}}\n",
+            "f.yaml:4:28: profiles.p: \"prices\" is there twice");
+    refused(SMALL "profile: p\nprofiles: {p: {prices: 1m}, p: {prices: 2m}}\n",
+            "f.yaml:4:29: profiles: \"p\" is there twice");
+    refused(SMALL "orders: {url: \"http://x/o\", headers: {Accept: a, accept: b}}\n",
+            "f.yaml:3:50: orders.headers: \"accept\" is there twice");
     refused(SMALL "---\nmore: 1\n", "a second document");
 }
 
@@ -246,7 +255,8 @@ static void two_stores_cannot_share_a_directory(void **state)
     refused(RESOURCE "jobs: {broker: " JOB "}\n", "jobs.broker.data is the broker's");
     refused(SMALL "orders: {url: \"http://x/o\", data: /var/lib/syncbus/prices}\n",
             "orders.data is that of jobs.prices");
-    refused(SMALL "broker: {requests: ipc:///r/x, events: ipc:///r/x}\n", "are the same");
+    refused(SMALL "broker: {requests: ipc:///r/x, events: ipc:///r/x}\n",
+            "f.yaml:3:40: broker.requests and broker.events are the same");
 }
 
 static void tcp_is_only_for_loopback(void **state)
