@@ -17,6 +17,7 @@
 enum {
     BLOCK = 50,            // of one kind in a row, so that both meet the same machine
     WAIT_MS = 60 * 1000,   // longer than anything here may take
+    ORDER_MS = 120 * 1000, // how long an order may go on in the ERP: the broker stores such a lease first
     POLL_MS = 500,         // of the flag, as it was before there was a bus
     WORKERS_MAX = 64,      // that poll
     FRAME_MAX = 64 * 1024, // bytes that the echo takes
@@ -110,11 +111,14 @@ static syncbus_client_t *joined(const char *requests, const char *events)
     return client;
 }
 
-// Takes the lease and gives its claim; the time from the wish to the grant is added to `times`.
-static uint64_t acquire(syncbus_client_t *client, struct times *times)
+// Takes the lease and gives it back; the time from the wish to the grant is added to `times`.
+static void acquire_and_release(syncbus_client_t *client, uint32_t settle_ms, struct times *times)
 {
-    const struct syncbus_wish wish = {
-        .resource = resource, .mode = SYNCBUS_EXCLUSIVE, .reason = reason, .wait_ms = WAIT_MS};
+    const struct syncbus_wish wish = {.resource = resource,
+                                      .mode = SYNCBUS_EXCLUSIVE,
+                                      .reason = reason,
+                                      .wait_ms = WAIT_MS,
+                                      .settle_ms = settle_ms};
     struct syncbus_notice notice;
     const int64_t begin_ns = now_ns();
     const uint64_t claim = syncbus_acquire(client, &wish);
@@ -122,7 +126,7 @@ static uint64_t acquire(syncbus_client_t *client, struct times *times)
         fail("acquire");
     wait_for(client, SYNCBUS_GRANTED, &notice);
     times->ns[times->count++] = now_ns() - begin_ns;
-    return claim;
+    syncbus_release(client, claim, false);
 }
 
 static size_t packed(const Sb__Request *request, uint8_t *ret, size_t size_max)
@@ -254,20 +258,25 @@ static int measure_idle(const char *requests, const char *echo, size_t count)
     struct times raw = times_new(count + BLOCK);
     struct times leases = times_new(count + BLOCK);
     struct times turns = times_new(count + BLOCK);
+    struct times orders = times_new(count + BLOCK);
     for (size_t done = 0; done < count + BLOCK; done++) {
         if (done == BLOCK) // the first block only warms up
-            raw.count = leases.count = turns.count = 0;
+            raw.count = leases.count = turns.count = orders.count = 0;
         const int64_t begin_ns = now_ns();
-        const uint64_t claim = acquire(client, &leases);
-        syncbus_release(client, claim, false);
+        acquire_and_release(client, 0, &leases);
         settle(client);
         turns.ns[turns.count++] = now_ns() - begin_ns;
         for (size_t i = 0; done % BLOCK == BLOCK - 1 && i < BLOCK; i++)
             round_trip(socket, wish, size, &raw);
+        for (size_t i = 0; done % BLOCK == BLOCK - 1 && i < BLOCK; i++) {
+            acquire_and_release(client, ORDER_MS, &orders);
+            settle(client);
+        }
     }
     times_print(&raw, "raw");
     times_print(&leases, "idle");
     times_print(&turns, "idle_and_back");
+    times_print(&orders, "idle_order");
     syncbus_destroy(&client);
     (void)zmq_close(socket);
     (void)zmq_ctx_term(context);
@@ -293,12 +302,15 @@ static int measure_busy(const char *requests, const char *events, size_t count, 
 {
     syncbus_client_t *client = joined(requests, events);
     struct times times = times_new(count);
-    while (times.count < count) {
+    struct times orders = times_new(count);
+    while (orders.count < count) {
         wait_for_syncs(client, syncs);
-        const uint64_t claim = acquire(client, &times);
-        syncbus_release(client, claim, false);
+        acquire_and_release(client, 0, &times);
+        wait_for_syncs(client, syncs);
+        acquire_and_release(client, ORDER_MS, &orders);
     }
     times_print(&times, "busy");
+    times_print(&orders, "busy_order");
     syncbus_destroy(&client);
     return EXIT_SUCCESS;
 }
