@@ -26,6 +26,9 @@ enum {
 static const char resource[] = "erp";
 static const char reason[] = "bench: how soon?";
 
+// A broker's epochs begin at the seconds of its first start, its sessions and tokens at those << 20.
+static const uint64_t epoch = 1800000000;
+
 // ---------------------------------------------------------------- numbers
 
 static int64_t now_ns(void)
@@ -188,7 +191,7 @@ static size_t wish_bytes(uint8_t *ret, size_t size_max)
     wish.reason = (char *)(uintptr_t)reason;
     wish.claim = UINT64_MAX;
     request.id = 1000;
-    request.session = UINT64_C(1) << 21;
+    request.session = epoch << 20;
     request.body_case = SB__REQUEST__BODY_ACQUIRE;
     request.acquire = &wish;
     return packed(&request, ret, size_max);
@@ -199,10 +202,10 @@ static size_t grant_bytes(uint8_t *ret, size_t size_max)
 {
     Sb__Granted granted = SB__GRANTED__INIT;
     Sb__Reply reply = SB__REPLY__INIT;
-    granted.token = UINT64_C(1) << 35;
+    granted.token = epoch << 20;
     granted.ttl_ms = 10000;
     reply.id = 1000;
-    reply.epoch = 2;
+    reply.epoch = epoch;
     reply.code = SB__CODE__CODE_OK;
     reply.body_case = SB__REPLY__BODY_GRANTED;
     reply.granted = &granted;
