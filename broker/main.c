@@ -93,7 +93,7 @@ static void deliver(struct broker *self, const ProtobufCMessage *message, bool d
 {
     if (!pack(self, message))
         return;
-    if (!durable || journal_durable(self->journal) >= update) {
+    if (!durable || outbox_may_pass(&self->outbox, update, journal_durable(self->journal))) {
         send_packed(self, peer, topic);
         return;
     }

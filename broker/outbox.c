@@ -27,6 +27,11 @@ enum err outbox_put(struct outbox *self, uint64_t update, uint64_t peer, const c
     return ERR_OK;
 }
 
+bool outbox_may_pass(const struct outbox *self, uint64_t update, uint64_t durable)
+{
+    return self->first == NULL && update <= durable;
+}
+
 struct outbox_item *outbox_take(struct outbox *self, uint64_t durable)
 {
     struct outbox_item *item = self->first;

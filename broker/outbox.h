@@ -5,6 +5,7 @@
 
 #include "proto/base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,10 @@ struct outbox {
 SB_MUST_CHECK
 enum err outbox_put(struct outbox *self, uint64_t update, uint64_t peer, const char *topic, const void *data,
                     size_t size);
+
+// Whether a message may leave at once: its update is durable, and nothing waits that must leave before it. A
+// beat that overtook the tick that it counts would make every listener believe that the tick was lost.
+bool outbox_may_pass(const struct outbox *self, uint64_t update, uint64_t durable);
 
 // Takes the next message whose update is at most `durable`; NULL when it or all must wait. The caller frees
 // it with outbox_item_free.

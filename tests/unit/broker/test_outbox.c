@@ -52,6 +52,20 @@ static void what_waits_leaves_in_the_order_in_which_it_came(void **state)
     assert_null(outbox.last);
 }
 
+static void what_is_durable_does_not_overtake_what_waits(void **state)
+{
+    (void)state;
+    struct outbox outbox = {0};
+    assert_true(outbox_may_pass(&outbox, 4, 4));
+    assert_false(outbox_may_pass(&outbox, 5, 4));
+    put(&outbox, 5, 0, "tick.prices", "tick");
+    assert_false(outbox_may_pass(&outbox, 6, 6));
+    put(&outbox, 6, 0, "beat", "beat");
+    taken(&outbox, 6, "tick");
+    taken(&outbox, 6, "beat");
+    assert_true(outbox_may_pass(&outbox, 6, 6));
+}
+
 static void what_never_leaves_is_freed(void **state)
 {
     (void)state;
@@ -68,6 +82,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_leaves_before_its_update_is_durable),
         cmocka_unit_test(what_waits_leaves_in_the_order_in_which_it_came),
+        cmocka_unit_test(what_is_durable_does_not_overtake_what_waits),
         cmocka_unit_test(what_never_leaves_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
