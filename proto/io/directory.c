@@ -129,19 +129,3 @@ void directory_unlock(struct directory *self)
         (void)close(self->lock);
     self->lock = -1;
 }
-
-uint64_t directory_host(void)
-{
-    // FNV-1a over the machine id, or the host's name where there is none.
-    char text[256] = "";
-    const int file = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
-    ssize_t size = file >= 0 ? read(file, text, sizeof text - 1) : -1;
-    if (file >= 0)
-        (void)close(file);
-    if (size <= 0 && gethostname(text, sizeof text - 1) == 0)
-        size = (ssize_t)strlen(text);
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (ssize_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return hash != 0 ? hash : 1;
-}

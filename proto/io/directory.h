@@ -20,8 +20,4 @@ enum err directory_lock(const char *path, struct directory *ret, struct fault *f
 // Gives the lock back.
 void directory_unlock(struct directory *self);
 
-// An identity of this host, the same for all its processes and across restarts (from the machine id), never
-// 0.
-uint64_t directory_host(void);
-
 #endif

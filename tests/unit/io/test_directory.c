@@ -161,13 +161,6 @@ static void a_path_that_cannot_be_one_is_told(void **state)
     assert_int_equal(directory.lock, -1);
 }
 
-static void a_host_has_one_identity(void **state)
-{
-    (void)state;
-    assert_true(directory_host() != 0);
-    assert_true(directory_host() == directory_host());
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,7 +172,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_child_does_not_inherit_the_lock, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_damaged_identity_is_made_anew, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_path_that_cannot_be_one_is_told, make_place, remove_place),
-        cmocka_unit_test(a_host_has_one_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
