@@ -306,9 +306,11 @@ static int measure_busy(const char *requests, const char *events, size_t count, 
     syncbus_client_t *client = joined(requests, events);
     struct times times = times_new(count);
     struct times orders = times_new(count);
-    while (orders.count < count) {
+    while (times.count < count) {
         wait_for_syncs(client, syncs);
         acquire_and_release(client, 0, &times);
+        if (times.count % 2 == 0)
+            continue;
         wait_for_syncs(client, syncs);
         acquire_and_release(client, ORDER_MS, &orders);
     }

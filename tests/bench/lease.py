@@ -44,8 +44,9 @@ def busy(count):
             bus.start(f"sync-{name}")
         lines = measured(bus, "busy", bus.requests, bus.events, count, len(jobs))
         yields = sum(job.current.yields for job in bus.answers().jobs)
-        if yields < 2 * count * len(jobs):
-            sys.exit(f"only {yields} fetches were cut for {2 * count} leases: this did not measure what it says")
+        leases = lines["busy"]["count"] + lines["busy_order"]["count"]
+        if yields < leases * len(jobs):
+            sys.exit(f"only {yields} fetches were cut for {leases} leases: this did not measure what it says")
         return lines
 
 
@@ -71,7 +72,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a few of each, to see that it works")
     parser.add_argument("--json", action="store_true", help="the numbers, an object a line")
     options = parser.parse_args()
-    lines = {**idle(100 if options.quick else 5000), **busy(3 if options.quick else 150),
+    lines = {**idle(100 if options.quick else 5000), **busy(3 if options.quick else 300),
              **poll(2 if options.quick else 40)}
     if options.json:
         for line in lines.values():
