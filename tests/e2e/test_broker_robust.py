@@ -5,6 +5,7 @@ import resource
 import signal
 import socket as sockets
 import subprocess
+import threading
 import time
 import unittest
 
@@ -51,6 +52,22 @@ class Session:
                     self.session = 0
                 return reply
         return None
+
+    def ask_all(self, bodies, timeout=1):
+        """Sends all of them before it reads an answer; their Replies in order, None for each that did not come in time."""
+        if not bodies or (not self.session and self.ask(ping={}) is None):
+            return [None] * len(bodies)
+        first, replies = self.id + 1, [None] * len(bodies)
+        for body in bodies:
+            self.id += 1
+            words = {name: Bus._body(self.pb, name, value) for name, value in body.items()}
+            self.socket.send(self.pb.Request(id=self.id, session=self.session, **words).SerializeToString())
+        deadline = time.monotonic() + timeout
+        while None in replies and self.socket.poll(max(0, int((deadline - time.monotonic()) * 1000))):
+            reply = self.pb.Reply.FromString(self.socket.recv())
+            if first <= reply.id <= self.id:
+                replies[reply.id - first] = reply
+        return replies
 
     def exclusive(self, claim):
         """One poll for the exclusive lease: the token, or 0."""
@@ -268,6 +285,58 @@ class Ends(Robust):
             epoch = after
         self.ledger(recorded)
         self.assertGreater(grants, 10)
+
+    def test_what_was_acknowledged_before_a_kill_is_there_after_it(self):
+        chance = random.Random(SEED)
+        print(f"seed {SEED} (SYNCBUS_SEED repeats it)")
+        jobs = [f"job{n}" for n in range(8)]
+        bus = Bus(jobs={name: {"every": "1h"} for name in jobs})
+        self.addCleanup(bus.close)
+        bus.start("broker")
+        bus.wait_for(bus.answers, "the broker to answer")
+        session = Session(bus, "load", jobs, chance)
+        self.addCleanup(session.close)
+        acknowledged = {}  # run: (job, whether its result was acknowledged, too)
+        for _ in range(6):
+            timer = threading.Timer(chance.uniform(0.2, 0.8), bus.kill, ("broker",))
+            timer.start()
+            while timer.is_alive():
+                self.many_at_once(session, jobs, acknowledged)
+            timer.join()
+            bus.start("broker")
+            bus.wait_for(bus.answers, "the broker to be back")
+            session.session = 0
+            for job in jobs:
+                runs = self.runs(bus, job)
+                for run, (of, ended) in acknowledged.items():
+                    if of == job:
+                        self.assertTrue(run in runs, f"run {run} was lost")
+                        self.assertTrue(not ended or runs[run] == self.pb.STAGE_SUCCEEDED, f"run {run} lost its result")
+        self.assertGreater(len(acknowledged), 50)
+
+    def many_at_once(self, session, jobs, acknowledged):
+        """Triggers every job, and reports each run as done, all without waiting in between: they share commits."""
+        runs = {}
+        for job, reply in zip(jobs, session.ask_all([{"trigger": {"job": job}} for job in jobs])):
+            if reply is not None and reply.code == self.pb.CODE_OK:
+                runs[job] = reply.triggered.run
+                acknowledged.setdefault(reply.triggered.run, (job, False))
+        reports = [{"report": {"job": job, "run": run, "attempt": 1, "result": {"ok": True}}} for job, run in runs.items()]
+        for (job, run), reply in zip(runs.items(), session.ask_all(reports)):
+            if reply is not None and reply.code == self.pb.CODE_OK:
+                acknowledged[run] = (job, True)
+
+    def runs(self, bus, job):
+        """The stage of every run of a job, from the last page to the first."""
+        found, before = {}, 0
+        while True:
+            page = bus.ask(runs={"job": job, "limit": 1000, "before": before}).run_list.runs
+            found.update((run.run, run.stage) for run in page)
+            if len(page) < 1000:
+                break
+            before = min(run.run for run in page)
+        current = bus.ask(snapshot={"job": job}).state.jobs[0].current
+        return {current.run: current.stage, **found}
 
     def ledger(self, before):
         """The outcome of each slot; none is there twice, and none that was told before is lost."""
