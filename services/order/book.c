@@ -183,6 +183,19 @@ bool book_is_open(Sb__OrderStatus status)
            status == SB__ORDER_STATUS__ORDER_STATUS_UNKNOWN;
 }
 
+// Takes an order off the list of open ones. Numbers come again: another order may have this one's by now.
+static enum err delist(struct store_txn *txn, struct bytes number, struct bytes key)
+{
+    struct bytes listed;
+    enum err err = store_get(txn, TABLE_OPEN, number, &listed);
+    if (err == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (err != ERR_OK)
+        return err;
+    bool own = listed.size == key.size && memcmp(listed.data, key.data, key.size) == 0;
+    return own ? store_delete(txn, TABLE_OPEN, number) : ERR_OK;
+}
+
 static enum err write_change(struct store_txn *txn, void *arg, struct fault *fault)
 {
     const struct change *change = arg;
@@ -201,10 +214,7 @@ static enum err write_change(struct store_txn *txn, void *arg, struct fault *fau
     enum err err = store_put(txn, TABLE_ORDER, key, change->value);
     if (err != ERR_OK)
         return err;
-    if (book_is_open(state->status))
-        return store_put(txn, TABLE_OPEN, number, key);
-    err = store_delete(txn, TABLE_OPEN, number);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return book_is_open(state->status) ? store_put(txn, TABLE_OPEN, number, key) : delist(txn, number, key);
 }
 
 static enum err commit(struct book *self, const Sb__StoredOrder *order, bool is_new, struct fault *fault)

@@ -143,6 +143,18 @@ static void open_orders_are_read_in_order_of_acceptance_across_restarts(void **s
     assert_string_equal(open_orders(), "b ");
 }
 
+static void an_ended_order_that_a_person_resolves_takes_no_open_one_off_the_list(void **state)
+{
+    (void)state;
+    add("a");
+    change("a", NEEDS_PERSON);
+    reopen(); // no order is open: numbers begin anew
+    add("b");
+    change("a", PLACED);
+    reopen();
+    assert_string_equal(open_orders(), "b ");
+}
+
 static void all_orders_are_read_in_pages_by_key(void **state)
 {
     (void)state;
@@ -194,6 +206,7 @@ int main(void)
         TEST(an_accepted_order_is_there_after_a_restart_with_all_that_was_said),
         TEST(a_key_is_taken_once),
         TEST(open_orders_are_read_in_order_of_acceptance_across_restarts),
+        TEST(an_ended_order_that_a_person_resolves_takes_no_open_one_off_the_list),
         TEST(all_orders_are_read_in_pages_by_key),
         TEST(an_order_that_is_not_there_is_said_so),
         TEST(a_long_history_keeps_its_beginning_and_its_end),
