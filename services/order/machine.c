@@ -79,7 +79,7 @@ enum order_verdict order_judge(const struct order_event *event, bool honours_key
     case 425:
     case 429: return ORDER_VERDICT_LATER;
     case 408:
-    case 503: return honours_keys ? ORDER_VERDICT_LATER : ORDER_VERDICT_UNCLEAR;
+    case 503: return honours_keys ? ORDER_VERDICT_SAME_KEY : ORDER_VERDICT_UNCLEAR;
     default: break;
     }
     bool good = event->status >= 200 && event->status <= 299;
@@ -136,6 +136,11 @@ static void on_sent(struct order_machine *self, const struct order_event *event,
         return;
     switch (order_judge(event, self->options.honours_keys)) {
     case ORDER_VERDICT_PLACED: end(self, ORDER_PLACED, update); return;
+    case ORDER_VERDICT_SAME_KEY:
+        self->uncertain = true;
+        again(self, event, update);
+        act(update, ORDER_ACTION_RELEASE);
+        return;
     case ORDER_VERDICT_NOT_SENT:
     case ORDER_VERDICT_LATER:
         again(self, event, update);

@@ -100,7 +100,7 @@ struct order_machine {
     enum order_state state;
     uint64_t token;     // of the last lease; 0: none yet
     uint32_t attempts;  // requests begun
-    bool uncertain;     // the outcome of some attempt was unknown
+    bool uncertain;     // some attempt did not definitely fail: it may be in the ERP
     bool refused;       // the ERP refused it after that: so it is rejected if it is not found
     uint32_t failures;  // in a row, for the backoff
     int64_t retry_ms;   // ACCEPTED, UNKNOWN, HOLDING: when to go on
@@ -114,6 +114,7 @@ enum order_verdict {
     ORDER_VERDICT_PLACED,
     ORDER_VERDICT_NOT_SENT,      // no byte left
     ORDER_VERDICT_LATER,         // definitely not placed; again later
+    ORDER_VERDICT_SAME_KEY,      // perhaps placed; again later, since the same key makes one order
     ORDER_VERDICT_MISCONFIGURED, // definitely not placed, nor would any other be
     ORDER_VERDICT_REFUSED,       // the ERP does not want it
     ORDER_VERDICT_UNCLEAR,

@@ -175,9 +175,27 @@ static void a_timeout_or_unavailability_told_by_the_erp_is_harmless_only_where_i
         order.options.honours_keys = true;
         send_it();
         answered(statuses[i], false);
+        assert_did("SR");
         assert_state(ORDER_ACCEPTED);
-        assert_false(order.uncertain);
     }
+}
+
+static void
+after_an_unavailability_that_may_have_placed_it_an_order_is_neither_cancelled_nor_rejected_unasked(
+    void **state)
+{
+    (void)state;
+    order.options.honours_keys = true;
+    send_it();
+    answered(503, false);
+    step((struct order_event){.kind = ORDER_EVENT_CANCEL});
+    assert_did("");
+    assert_state(ORDER_ACCEPTED);
+    send_it();
+    answered(409, false); // "there is one of this key already"
+    assert_state(ORDER_ASKING);
+    step((struct order_event){.kind = ORDER_EVENT_FOUND});
+    assert_state(ORDER_PLACED);
 }
 
 static void every_other_status_after_the_first_byte_leaves_it_unknown(void **state)
@@ -514,6 +532,9 @@ int main(void)
                                set_up),
         cmocka_unit_test_setup(
             a_timeout_or_unavailability_told_by_the_erp_is_harmless_only_where_it_honours_keys, set_up),
+        cmocka_unit_test_setup(
+            after_an_unavailability_that_may_have_placed_it_an_order_is_neither_cancelled_nor_rejected_unasked,
+            set_up),
         cmocka_unit_test_setup(every_other_status_after_the_first_byte_leaves_it_unknown, set_up),
         cmocka_unit_test_setup(the_erps_retry_after_is_waited_for_within_reason, set_up),
         cmocka_unit_test_setup(an_expired_password_rejects_no_order_and_stops_all_sending, set_up),
