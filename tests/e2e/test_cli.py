@@ -37,6 +37,12 @@ class Wrong(unittest.TestCase):
         self.assert_refused("--no-such-flag", "status", "--no-such-flag")
         self.assert_refused("no-such-file", "order", "place", "no-such-file", "--key", "K")
         self.assert_refused('"pricse"', "trigger", "pricse")
+        self.assert_refused("not a text in UTF-8", "order", "place", "-", "--key", "K", stdin='{"a":1}\0{"b":2}')
+        self.assert_refused("Is a directory", "order", "place", ".", "--key", "K")
+        self.assert_refused("usage: syncbus order list", "order", "list", "K")
+        self.assert_refused("--by: a name has 1 to 64 bytes", "trigger", "prices", "--by", "x" * 65)
+        for command in ("records", "changes", "rejects"):
+            self.assert_refused('there is no job "order"', command, "order")
         self.assert_refused('"epr"', "run", "--resource", "epr", "--", "true")
 
     def test_a_wrong_config_is_refused_with_its_place(self):
@@ -333,9 +339,28 @@ class Commands(unittest.TestCase):
         self.bus.fault("drop_before", "/orders", method="POST")
         done = self.bus.cli("order", "place", "-", "--key", "U-1", "--wait", "--timeout", "50s", "--json", stdin="{}")
         self.assertEqual((done.returncode, json.loads(done.stdout)["status"]), (UNKNOWN, "needs_person"), done)
+        self.assertIn("syncbus order resolve U-1", self.bus.cli("order", "show", "U-1").stderr)
         resolved = self.lines("order", "resolve", "U-1", "--placed", "E-77", "--by", "Ada")[0]
         self.assertEqual((resolved["status"], resolved["erp_id"]), ("placed", "E-77"))
         self.assertIn("Ada", self.table("order", "show", "U-1"))
+
+    def test_an_order_that_may_have_been_accepted_is_not_said_to_have_failed(self):
+        order = self.bus.processes["order"]
+        order.send_signal(signal.SIGSTOP)
+        try:
+            done = self.bus.cli("order", "place", "-", "--key", "M-1", "--timeout", "1s", stdin="{}")
+        finally:
+            order.send_signal(signal.SIGCONT)
+        self.assertEqual(done.returncode, TIMED_OUT, done)
+        self.assertIn("under the same key, or see syncbus order show M-1", done.stderr)
+        self.assertEqual(self.bus.cli("order", "place", "-", "--key", "M-1", "--wait", stdin="{}").returncode, OK)
+
+    def test_who_waits_for_an_order_is_told_why_it_is_not_placed(self):
+        self.bus.fault("status", "/orders", value="429", method="POST", retry_after="600")
+        done = self.bus.cli("order", "place", "-", "--key", "L-1", "--wait", "--timeout", "3s", stdin="{}")
+        self.assertEqual(done.returncode, TIMED_OUT, done)
+        self.assertIn("accepted: the ERP answered 429", done.stderr)
+        self.assertEqual(self.bus.cli("order", "cancel", "L-1").returncode, OK)
 
     def test_an_order_that_the_erp_rejects_ends_with_1_and_its_reason(self):
         self.bus.fault("status", "/orders", value="422", method="POST")

@@ -183,6 +183,15 @@ void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
     (void)fprintf(stderr, "%s\n", now);
 }
 
+bool cli_knows_job(const struct cli *cli, const char *name)
+{
+    struct fault fault = {0};
+    if (config_job(cli->config, name, &fault) != NULL)
+        return true;
+    (void)fprintf(stderr, "syncbus: %s\n", fault.text);
+    return false;
+}
+
 int64_t cli_until(int64_t timeout_ms)
 {
     return clock_boot_ms() + timeout_ms;

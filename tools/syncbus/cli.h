@@ -84,6 +84,9 @@ int cli_print_json(const void *message);
 void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
                      const struct syncbus_blocker *blockers, size_t count);
 
+// Whether the configuration has a job of that name; says so when it has not.
+bool cli_knows_job(const struct cli *cli, const char *name);
+
 // BOOTTIME ms when `timeout_ms` from now is over.
 int64_t cli_until(int64_t timeout_ms);
 

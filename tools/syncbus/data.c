@@ -99,6 +99,8 @@ static void keep_last_key(Sb__RecordQuery *query, Sb__RecordList **last, Sb__Rec
 
 int command_records(struct cli *cli)
 {
+    if (!cli_knows_job(cli, cli->words[1]))
+        return EXIT_CODE_USAGE;
     if (cli->word_count > 2)
         return one_record(cli);
     static const char *const columns[] = {"KEY", "RECORD"};
@@ -187,6 +189,8 @@ static int read_feed(struct cli *cli, Sb__FeedQuery *query, uint32_t *left)
 
 int command_changes(struct cli *cli)
 {
+    if (!cli_knows_job(cli, cli->words[1]))
+        return EXIT_CODE_USAGE;
     char topic[WIRE_NAME_MAX + 16];
     (void)snprintf(topic, sizeof topic, "change.%s", cli->words[1]);
     const char *const topics[] = {topic, NULL};
@@ -208,6 +212,8 @@ int command_changes(struct cli *cli)
 int command_rejects(struct cli *cli)
 {
     static const char *const columns[] = {">LINE", "WHY", "ROW"};
+    if (!cli_knows_job(cli, cli->words[1]))
+        return EXIT_CODE_USAGE;
     struct table *table = cli->json ? NULL : table_new(columns, 3);
     Sb__FeedQuery query = SB__FEED_QUERY__INIT;
     int code = EXIT_CODE_OK;

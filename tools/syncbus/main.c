@@ -79,6 +79,15 @@ static bool take_word(struct cli *cli, const char *word)
     return true;
 }
 
+static bool take_by(struct cli *cli, const char *name)
+{
+    cli->by = name;
+    if (name[0] != '\0' && strlen(name) <= WIRE_NAME_MAX)
+        return true;
+    (void)fprintf(stderr, "syncbus: --by: a name has 1 to %d bytes\n", WIRE_NAME_MAX);
+    return false;
+}
+
 static bool take(void *arg, int option, const char *value)
 {
     struct cli *cli = arg;
@@ -90,7 +99,7 @@ static bool take(void *arg, int option, const char *value)
     case OPTION_FOLLOW: cli->follow = true; return true;
     case OPTION_RESOURCE: cli->resource = value; return true;
     case OPTION_KEY: cli->key = value; return true;
-    case OPTION_BY: cli->by = value; return true;
+    case OPTION_BY: return take_by(cli, value);
     case OPTION_PLACED: cli->placed = value; return true;
     case OPTION_REJECTED: cli->rejected = value; return true;
     case OPTION_TIMEOUT:

@@ -1,6 +1,7 @@
 // `syncbus order …`: places orders and looks after them.
 #include "tools/syncbus/cli.h"
 
+#include "proto/base/utf8.h"
 #include "proto/io/clock.h"
 
 #include <errno.h>
@@ -58,31 +59,44 @@ static int print_order(const struct cli *cli, const Sb__OrderState *order, bool 
                  order->why[0] != '\0' ? ", " : "", order->why);
     if (history && order->n_history > 0)
         print_history(order);
+    if (order->status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON)
+        (void)fprintf(
+            stderr,
+            "syncbus: do not order again under another key; look in the ERP, then say how it ended: "
+            "syncbus order resolve %s --placed ID|--rejected WHY\n",
+            order->key);
     return EXIT_CODE_OK;
+}
+
+// Reads all of a file; NULL when it is an order's text, else what is wrong with it.
+static const char *read_text(FILE *file, struct buffer *ret)
+{
+    char chunk[4096];
+    enum err err = ERR_OK;
+    errno = 0;
+    for (size_t size; err == ERR_OK && (size = fread(chunk, 1, sizeof chunk, file)) > 0;)
+        err = buffer_add(ret, chunk, size);
+    if (err == ERR_OK && ferror(file))
+        return strerror(errno);
+    // A zero byte would end the text where its reader does not see it.
+    if (err == ERR_OK && ret->size > 0 &&
+        (memchr(ret->data, '\0', ret->size) != NULL || !utf8_valid(ret->data, ret->size)))
+        return "not a text in UTF-8";
+    if (err == ERR_OK)
+        err = buffer_add_byte(ret, '\0');
+    return err == ERR_OK ? NULL : err == ERR_FULL ? "larger than an order can be (64 KiB)" : err_text(err);
 }
 
 // Reads the order's text from a file, or from the standard input for "-".
 static bool read_body(const char *path, struct buffer *ret)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (file == NULL) {
-        (void)fprintf(stderr, "syncbus: %s: %s\n", path, strerror(errno));
-        return false;
-    }
-    char chunk[4096];
-    enum err err = ERR_OK;
-    for (size_t size; err == ERR_OK && (size = fread(chunk, 1, sizeof chunk, file)) > 0;)
-        err = buffer_add(ret, chunk, size);
-    if (err == ERR_OK && ferror(file))
-        err = ERR_IO;
-    if (err == ERR_OK)
-        err = buffer_add_byte(ret, '\0');
-    if (file != stdin)
+    const char *wrong = file == NULL ? strerror(errno) : read_text(file, ret);
+    if (wrong != NULL)
+        (void)fprintf(stderr, "syncbus: %s: %s\n", path, wrong);
+    if (file != NULL && file != stdin)
         (void)fclose(file);
-    if (err != ERR_OK)
-        (void)fprintf(stderr, "syncbus: %s: %s\n", path,
-                      err == ERR_FULL ? "larger than an order can be (64 KiB)" : err_text(err));
-    return err == ERR_OK;
+    return wrong == NULL;
 }
 
 static int call_with_key(struct cli *cli, const char *method, const char *key, Sb__OrderState **ret)
@@ -106,8 +120,13 @@ static void say_waiting(const Sb__OrderState *order, char said[256])
                                                    .total = from->total,
                                                    .eta_ms = from->eta_ms};
     }
-    if (order->status == SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED && order->position > 0)
+    if (order->status == SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED && order->position > 0) {
         cli_say_waiting(said, order->position, order->eta_ms, blockers, count);
+    } else if (order->why[0] != '\0' && strncmp(order->why, said, 255) != 0) {
+        (void)snprintf(said, 256, "%s", order->why);
+        (void)fprintf(stderr, "%s: %s\n", json_enum(&sb__order_status__descriptor, (int)order->status),
+                      order->why);
+    }
 }
 
 // Follows an order to its end: its publications wake this up, and it looks each second without one.
@@ -156,6 +175,12 @@ static int order_place(struct cli *cli)
         code = cli_call(cli, SERVICE, "place", &body, &sb__order_state__descriptor, &order);
     }
     buffer_free(&text);
+    if (code == EXIT_CODE_TIMED_OUT || code == EXIT_CODE_UNREACHABLE)
+        (void)fprintf(
+            stderr,
+            "syncbus: it is not known whether the order was accepted: place it again under the same key, "
+            "or see syncbus order show %s\n",
+            cli->key);
     if (code != EXIT_CODE_OK)
         return code;
     code = cli->wait ? await_order(cli, cli->key, &order) : exit_code_of(order);
@@ -214,6 +239,10 @@ static int order_list(struct cli *cli)
 {
     static const char *const columns[] = {"KEY",      "STATUS",  "ERP ID", ">ATTEMPTS",
                                           "ACCEPTED", "CHANGED", "BY",     "WHY"};
+    if (cli->word_count != 2) {
+        (void)fprintf(stderr, "usage: syncbus order list [--limit N]\n");
+        return EXIT_CODE_USAGE;
+    }
     struct table *table = cli->json ? NULL : table_new(columns, 8);
     char after[512] = "";
     int code = EXIT_CODE_OK;

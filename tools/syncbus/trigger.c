@@ -63,11 +63,8 @@ static int await_end(struct cli *cli, const char *job, uint64_t run)
 int command_trigger(struct cli *cli)
 {
     const char *job = cli->words[1];
-    struct fault fault = {0};
-    if (config_job(cli->config, job, &fault) == NULL) {
-        (void)fprintf(stderr, "syncbus: %s\n", fault.text);
+    if (!cli_knows_job(cli, job))
         return EXIT_CODE_USAGE;
-    }
     char topic[WIRE_NAME_MAX + 8];
     (void)snprintf(topic, sizeof topic, "run.%s", job);
     const char *const topics[] = {topic, NULL};
