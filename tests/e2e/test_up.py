@@ -84,6 +84,44 @@ class Up(unittest.TestCase):
         self.assertEqual(up.wait(timeout=30), 0)
         self.assertFalse(self.left_over(folder), "programs are left over")
 
+    def test_every_program_that_is_killed_comes_back_and_the_next_order_is_placed(self):
+        with tempfile.TemporaryDirectory(prefix="syncbus up ") as folder, lib.Bus() as bus:  # a path with blanks
+            with open(f"{folder}/up.log", "wb") as log:
+                up = subprocess.Popen([lib.ROOT / "tools/up", "--state", folder], stdout=log, stderr=log,
+                                      env={**os.environ, "SYNCBUS_ERP_PORT": "0"}, start_new_session=True,
+                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            try:
+                said = pathlib.Path(folder, "up.log").read_text
+                bus.wait_for(lambda: "syncbus is up" in said() or up.poll() is not None, "tools/up to be up", 120)
+                self.assertIsNone(up.poll(), said())
+                for program in self.children(up):
+                    os.kill(program, signal.SIGKILL)
+                bus.wait_for(lambda: said().count("starting it again") == 9 and len(self.children(up)) == 9,
+                             "all nine programs to be back", 60)
+                done = subprocess.run([str(lib.BIN / "syncbus"), "order", "place", "-", "--key", "K-1", "--wait",
+                                       "--config", f"{folder}/syncbus.yaml"], input="{}", capture_output=True, text=True, timeout=90)
+                self.assertEqual(done.returncode, 0, done)
+                up.send_signal(signal.SIGINT)
+                self.assertEqual(up.wait(timeout=30), 0)
+                self.assertFalse(self.left_over(folder), "programs are left over")
+            finally:
+                if up.poll() is None:
+                    up.kill()
+                    up.wait()
+
+    def children(self, process):
+        """The programs of the bus that a process has started."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                name = (path / "cmdline").read_bytes().split(b"\0")[0]
+            except OSError:
+                continue
+            if parent == process.pid and b"/bin/syncbus-" in name:
+                found.append(int(path.name))
+        return found
+
     def check_ledgers(self, bus, folder):
         """Each slot has one outcome, and each job has succeeded."""
         with bus.context.socket(lib.zmq.REQ) as socket:
