@@ -104,7 +104,8 @@ static void on_lost(struct line *self, struct open_order *order)
         self->current = NULL;
     }
     char what[512];
-    snprintf(what, sizeof what, "the lease was lost; the request was %s", result.what);
+    snprintf(what, sizeof what, "the lease was lost%s%s", result.what[0] != '\0' ? "; the request was " : "",
+             result.what);
     turn_say(self, what, "");
     turn_step(self, order,
               (struct order_event){.kind = ORDER_EVENT_LOST, .sent = result.sent, .sent_ms = result.sent_ms});
@@ -159,8 +160,11 @@ void line_transfer(struct line *self, CURL *easy, CURLcode result)
                  : ended.has_id ? "found in the ERP"
                                 : "the ERP has no order of this key",
                  "");
-        if (!ended.told)
+        order->note[0] = '\0';
+        if (!ended.told) {
+            snprintf(order->note, sizeof order->note, "the ERP cannot be asked: %.200s", ended.what);
             log_write(LOG_LEVEL_WARNING, "not told", "key=%s what=%s", order->stored->state->key, ended.what);
+        }
     }
     if (ended.has_id && book_order_name(order->stored, ended.id) != ERR_OK) {
         (void)fault_set(&fault, ERR_NO_MEMORY, "out of memory");

@@ -183,7 +183,8 @@ void turn_step(struct line *self, struct open_order *order, struct order_event e
         event.now_ms = clock_boot_ms();
         (void)order_machine_step(&order->machine, &event, &update);
         if (order->machine.state != before)
-            log_write(LOG_LEVEL_INFO, order_state_name(order->machine.state),
+            log_write(order->machine.state == ORDER_NEEDS_PERSON ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+                      order_state_name(order->machine.state),
                       "key=%s attempt=%" PRIu32 " token=%" PRIu64 " what=%s", order->stored->state->key,
                       order->machine.attempts, order->machine.token, self->what);
         for (size_t i = 0; i < update.count && self->broken.err == ERR_OK; i++)

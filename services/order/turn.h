@@ -21,7 +21,7 @@ struct open_order {
     Sb__Blocker *blocker_list[LINE_BLOCKERS_MAX];                // the same, as messages want them
     char blocker_names[LINE_BLOCKERS_MAX][2][WIRE_NAME_MAX + 1]; // their jobs and holders
     size_t blocker_count;                                        // of them
-    char note[256];                                              // why the last wish failed, or ""
+    char note[256]; // why the last wish or question failed, or ""
 };
 
 TAILQ_HEAD(open_orders, open_order);

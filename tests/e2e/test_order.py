@@ -120,6 +120,17 @@ class Orders(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done)
         self.assert_in_erp(1)
 
+    def test_an_unknown_order_says_why_the_erp_cannot_be_asked_about_it(self):
+        bus = self.start()
+        bus.fault("drop_after", "/orders", method="POST")
+        bus.fault("status", "/orders", value=401, method="GET", count=1000)
+        self.assertEqual(bus.place("K-1").returncode, 0)
+        order = bus.wait_for(lambda: (o := self.show("K-1"))["status"] == "unknown" and "asked" in o["why"] and o, "the reason")
+        self.assertIn("the ERP cannot be asked: the ERP answered 401", order["why"])
+        bus.heal()
+        self.assertEqual(self.wait_for_status("K-1", "placed")["why"], "found in the ERP")
+        self.assert_in_erp(1)
+
     def test_an_erp_that_cannot_be_reached_leaves_orders_accepted_until_it_is_back(self):
         bus = self.start()
         bus.stop("erp")
