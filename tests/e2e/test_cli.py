@@ -329,6 +329,8 @@ class Commands(unittest.TestCase):
         done = self.bus.cli("order", "place", "-", "--key", "W-1", "--wait", "--timeout", "2500ms", stdin="{}")
         self.assertEqual(done.returncode, TIMED_OUT, done)
         self.assertRegex(done.stderr, "position 1.*blocked by")
+        self.assertRegex(self.table("order", "show", "W-1"), "position 1.*blocked by")
+        self.assertRegex(self.table("order", "list"), "W-1.*position 1.*blocked by")
         self.assertEqual(self.bus.cli("order", "cancel", "W-1").returncode, OK)
         (self.bus.folder / "go").write_text("on\n")
         self.assertEqual(holder.wait(timeout=20), OK)

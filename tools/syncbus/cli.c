@@ -159,25 +159,31 @@ int cli_print_json(const void *message)
     return err == ERR_OK ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
 
-void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
-                     const struct syncbus_blocker *blockers, size_t count)
+const char *cli_waiting_text(char now[256], uint32_t position, int64_t eta_ms,
+                             const struct syncbus_blocker *blockers, size_t count)
 {
     char eta[32] = "";
     char wait[64] = "";
-    if (eta_ms >= 0) // in whole seconds, so that a line comes only when something changed
+    if (eta_ms > 0) // in whole seconds, so that a line comes only when something changed; 0 is overdue
         (void)snprintf(wait, sizeof wait, ", about %s",
                        duration_format((eta_ms + 999) / 1000 * 1000, eta, sizeof eta));
-    char now[256];
-    int length = snprintf(now, sizeof now, "waiting: position %" PRIu32 "%s", position, wait);
-    for (size_t i = 0; i < count && length > 0 && (size_t)length < sizeof now; i++) {
+    int length = snprintf(now, 256, "waiting: position %" PRIu32 "%s", position, wait);
+    for (size_t i = 0; i < count && length > 0 && length < 256; i++) {
         const struct syncbus_blocker *blocker = &blockers[i];
         char held[32];
-        length += snprintf(now + length, sizeof now - (size_t)length, "%s %s%s%s%s (%s%s)",
+        length += snprintf(now + length, (size_t)(256 - length), "%s %s%s%s%s (%s%s)",
                            i == 0 ? ", blocked by" : ",", blocker->job, blocker->job[0] != '\0' ? " of " : "",
                            blocker->holder, blocker->holder[0] == '\0' ? "an operation" : "", "for ",
                            duration_format(blocker->held_ms / 1000 * 1000, held, sizeof held));
     }
-    if (strcmp(now, said) == 0)
+    return now;
+}
+
+void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
+                     const struct syncbus_blocker *blockers, size_t count)
+{
+    char now[256];
+    if (strcmp(cli_waiting_text(now, position, eta_ms, blockers, count), said) == 0)
         return;
     (void)snprintf(said, 256, "%s", now);
     (void)fprintf(stderr, "%s\n", now);

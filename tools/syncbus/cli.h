@@ -80,6 +80,10 @@ int cli_exit_code(enum syncbus_code code);
 // Prints a message as one JSON line; an exit code.
 int cli_print_json(const void *message);
 
+// What a waiter waits for, in one line: its position, ETA (unless it is not known or overdue) and blockers.
+const char *cli_waiting_text(char now[256], uint32_t position, int64_t eta_ms,
+                             const struct syncbus_blocker *blockers, size_t count);
+
 // Says on stderr what a waiter waits for, if it differs from what was said last (kept in `said`).
 void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
                      const struct syncbus_blocker *blockers, size_t count);

@@ -33,6 +33,35 @@ static bool is_final(const Sb__OrderState *order)
     }
 }
 
+static bool stands_in_line(const Sb__OrderState *order)
+{
+    return order->status == SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED && order->position > 0;
+}
+
+// What an order that has not ended waits for, its blockers with it; "" when there is nothing to say.
+static const char *waiting_text(const Sb__OrderState *order, char text[256])
+{
+    struct syncbus_blocker blockers[8];
+    size_t count = 0;
+    for (; count < order->n_blockers && count < 8; count++) {
+        const Sb__Blocker *from = order->blockers[count];
+        blockers[count] = (struct syncbus_blocker){.job = from->job,
+                                                   .holder = from->holder,
+                                                   .run = from->run,
+                                                   .held_ms = from->held_ms,
+                                                   .done = from->done,
+                                                   .total = from->total,
+                                                   .eta_ms = from->eta_ms};
+    }
+    text[0] = '\0';
+    if (stands_in_line(order))
+        return cli_waiting_text(text, order->position, order->eta_ms, blockers, count);
+    if (order->why[0] != '\0')
+        (void)snprintf(text, 256, "%s: %s", json_enum(&sb__order_status__descriptor, (int)order->status),
+                       order->why);
+    return text;
+}
+
 static void print_history(const Sb__OrderState *order)
 {
     static const char *const columns[] = {"TIME", "STATUS", ">ATTEMPT", ">TOKEN", "WHAT", "BY"};
@@ -57,6 +86,9 @@ static int print_order(const struct cli *cli, const Sb__OrderState *order, bool 
                  json_enum(&sb__order_status__descriptor, (int)order->status),
                  order->erp_id[0] != '\0' ? ", in the ERP " : "", order->erp_id,
                  order->why[0] != '\0' ? ", " : "", order->why);
+    char waiting[256];
+    if (history && stands_in_line(order))
+        (void)printf("%s\n", waiting_text(order, waiting));
     if (history && order->n_history > 0)
         print_history(order);
     if (order->status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON)
@@ -108,25 +140,12 @@ static int call_with_key(struct cli *cli, const char *method, const char *key, S
 
 static void say_waiting(const Sb__OrderState *order, char said[256])
 {
-    struct syncbus_blocker blockers[8];
-    size_t count = 0;
-    for (; count < order->n_blockers && count < 8; count++) {
-        const Sb__Blocker *from = order->blockers[count];
-        blockers[count] = (struct syncbus_blocker){.job = from->job,
-                                                   .holder = from->holder,
-                                                   .run = from->run,
-                                                   .held_ms = from->held_ms,
-                                                   .done = from->done,
-                                                   .total = from->total,
-                                                   .eta_ms = from->eta_ms};
-    }
-    if (order->status == SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED && order->position > 0) {
-        cli_say_waiting(said, order->position, order->eta_ms, blockers, count);
-    } else if (order->why[0] != '\0' && strncmp(order->why, said, 255) != 0) {
-        (void)snprintf(said, 256, "%s", order->why);
-        (void)fprintf(stderr, "%s: %s\n", json_enum(&sb__order_status__descriptor, (int)order->status),
-                      order->why);
-    }
+    char now[256];
+    const char *why = waiting_text(order, now);
+    if (why[0] == '\0' || strcmp(why, said) == 0)
+        return;
+    (void)snprintf(said, 256, "%s", why);
+    (void)fprintf(stderr, "%s\n", why);
 }
 
 // Follows an order to its end: its publications wake this up, and it looks each second without one.
@@ -226,12 +245,13 @@ static int order_resolve(struct cli *cli)
 
 static void add_row(struct table *table, const Sb__OrderState *order)
 {
-    char accepted[32], changed[32], attempts[16];
+    char accepted[32], changed[32], attempts[16], waiting[256];
     (void)snprintf(attempts, sizeof attempts, "%" PRIu32, order->attempts);
     table_row(table, (const char *const[]){
                          order->key, json_enum(&sb__order_status__descriptor, (int)order->status),
                          order->erp_id, attempts, cli_time(order->accepted_ms, accepted, sizeof accepted),
-                         cli_time(order->changed_ms, changed, sizeof changed), order->by, order->why});
+                         cli_time(order->changed_ms, changed, sizeof changed), order->by,
+                         stands_in_line(order) ? waiting_text(order, waiting) : order->why});
 }
 
 // All orders, page by page, in the order of their keys.
