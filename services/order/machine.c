@@ -112,13 +112,20 @@ static void again(struct order_machine *self, const struct order_event *event, s
     act(update, ORDER_ACTION_STORE);
 }
 
+// Whether the request may be at work in the ERP until its time is over: it was cut, by us or by a gateway
+// before the ERP, whose own answer says nothing of what goes on behind it.
+static bool may_be_at_work(const struct order_event *event)
+{
+    return !event->answered || event->status == 502 || event->status == 504;
+}
+
 // A first byte left and no answer settles the matter. `kept`: the lease is still ours.
 static void become_unknown(struct order_machine *self, const struct order_event *event, bool kept,
                            struct order_update *update)
 {
     self->uncertain = true;
     self->certain_ms = event->sent_ms + self->options.timeout_ms + self->options.visibility_lag_ms;
-    self->hold_ms = event->answered ? 0 : event->sent_ms + self->options.timeout_ms;
+    self->hold_ms = may_be_at_work(event) ? event->sent_ms + self->options.timeout_ms : 0;
     self->failures = 0;
     if (!kept) {
         enter(self, ORDER_UNKNOWN);

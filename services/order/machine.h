@@ -63,7 +63,7 @@ struct order_event {
     bool sent;              // SENT, LOST: a first byte may have left
     int64_t sent_ms;        // SENT, LOST: BOOTTIME at which it left
     int status;             // SENT: of the answer; 0: none came
-    bool answered;          // SENT: the whole answer came, so nothing is at work any more
+    bool answered;          // SENT: the whole answer came: of the ERP, or of a gateway before it
     bool has_id;            // SENT: the answer named the ERP's order
     int64_t retry_after_ms; // SENT: as the ERP asked; 0: it did not
     bool placed;            // RESOLVE

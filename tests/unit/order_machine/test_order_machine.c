@@ -336,6 +336,29 @@ static void the_lease_is_kept_while_a_request_that_was_cut_may_be_at_work(void *
     assert_int_equal(now_ms, end_ms);
 }
 
+static void the_lease_is_kept_when_a_gateway_gave_up_but_not_when_the_erp_itself_answered(void **state)
+{
+    static const struct {
+        int status;
+        bool kept;
+    } cases[] = {{500, false}, {502, true}, {504, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        set_up(state);
+        send_it();
+        int64_t sent_ms = now_ms;
+        answered(cases[i].status, false);
+        step((struct order_event){.kind = ORDER_EVENT_NOT_FOUND});
+        assert_state(cases[i].kept ? ORDER_HOLDING : ORDER_UNKNOWN);
+        while (order.state != ORDER_UNKNOWN) {
+            time_comes();
+            if (order.state == ORDER_ASKING)
+                step((struct order_event){.kind = ORDER_EVENT_NOT_FOUND});
+        }
+        assert_did("R");
+        assert_int_equal(now_ms, cases[i].kept ? sent_ms + TIMEOUT_MS : sent_ms);
+    }
+}
+
 static void the_lease_is_given_back_at_once_when_the_order_is_found_sooner(void **state)
 {
     (void)state;
@@ -544,6 +567,8 @@ int main(void)
         cmocka_unit_test_setup(where_the_erp_honours_keys_an_order_that_is_not_there_is_sent_again, set_up),
         cmocka_unit_test_setup(a_refusal_after_an_unknown_attempt_rejects_only_what_is_not_found, set_up),
         cmocka_unit_test_setup(the_lease_is_kept_while_a_request_that_was_cut_may_be_at_work, set_up),
+        cmocka_unit_test_setup(the_lease_is_kept_when_a_gateway_gave_up_but_not_when_the_erp_itself_answered,
+                               set_up),
         cmocka_unit_test_setup(the_lease_is_given_back_at_once_when_the_order_is_found_sooner, set_up),
         cmocka_unit_test_setup(a_lost_lease_cuts_the_request_and_leaves_the_order_unknown_if_a_byte_had_left,
                                set_up),
