@@ -298,7 +298,10 @@ enum err line_cancel(struct line *self, const char *key, struct fault *fault)
     if (!order_machine_can_cancel(&order->machine))
         return fault_set(fault, ERR_CONFLICT, "order %s is %s: it may be in the ERP already", key,
                          order->machine.state == ORDER_SENDING ? "being sent" : "not certain to have failed");
-    turn_say(self, "cancelled before it was sent", "");
+    turn_say(self,
+             order->machine.attempts == 0 ? "cancelled before it was sent"
+                                          : "cancelled; every attempt had definitely failed",
+             "");
     turn_step(self, order, (struct order_event){.kind = ORDER_EVENT_CANCEL});
     return self->broken.err == ERR_OK ? ERR_OK : fault_set(fault, self->broken.err, "%s", self->broken.text);
 }
