@@ -19,6 +19,7 @@ struct column {
     char *name;       // owned
     size_t name_size; // bytes
     bool kept;        // part of the record
+    bool key;         // names it
 };
 
 struct decode_csv {
@@ -53,10 +54,10 @@ static int compare_columns(const void *a, const void *b, void *arg)
     return record_compare_names(left->name, left->name_size, right->name, right->name_size);
 }
 
-static bool is_key(const struct decode_csv *self, const struct column *column)
+static bool is_key(const struct decode_csv *self, const char *name)
 {
     for (size_t i = 0; i < self->job->key.count; i++)
-        if (strcmp(self->job->key.items[i], column->name) == 0)
+        if (strcmp(self->job->key.items[i], name) == 0)
             return true;
     return false;
 }
@@ -77,6 +78,7 @@ static enum err add_column(struct decode_csv *self, const char *name, size_t siz
     column->name_size = strlen(column->name);
     column->kept =
         column->name_size > 0 && !record_ignores(&self->job->ignore, column->name, column->name_size);
+    column->key = is_key(self, column->name);
     return ERR_OK;
 }
 
@@ -116,7 +118,7 @@ static enum err arrange_columns(struct decode_csv *self, struct fault *fault)
         if (compare_columns(&self->order[i - 1], &self->order[i], self->columns) == 0)
             return fault_set(fault, ERR_INVALID, "the export has two columns %s",
                              self->columns[self->order[i]].name);
-    while (self->leading < self->column_count && is_key(self, &self->columns[self->leading]))
+    while (self->leading < self->column_count && self->columns[self->leading].key)
         self->leading++;
     self->has_header = true;
     return check_keys(self, fault);
@@ -303,10 +305,10 @@ static enum scan split_quoted(struct decode_csv *self, const char *data, size_t 
                 return SCAN_BROKEN;
         } else {
             const char *line_end = memchr(next, '\n', (size_t)(end - next));
-            if (line_end == NULL && !all)
-                return size > RECORD_SIZE_MAX ? SCAN_BROKEN : SCAN_PART;
             const char *limit = line_end == NULL ? end : line_end;
             const char *delimiter = find_delimiter(self, at, limit);
+            if (delimiter == NULL && line_end == NULL && !all)
+                return size > RECORD_SIZE_MAX ? SCAN_BROKEN : SCAN_PART;
             next = delimiter == NULL ? limit : delimiter;
             add_cell(self, at, (size_t)(next - at));
         }
@@ -352,34 +354,37 @@ static size_t text_size(const char *text, size_t size)
     return size;
 }
 
-// Fills the fields from the first `cells` cells; of a bad row only the key fields before the damage.
-static size_t fill_fields(struct decode_csv *self, size_t cells)
+// Fills the fields from the first `cells` cells; of a bad row only the key fields that are text.
+static size_t fill_fields(struct decode_csv *self, size_t cells, bool bad)
 {
     size_t count = 0;
     for (size_t i = 0; i < self->order_count; i++) {
-        const size_t column = self->order[i];
-        if (column >= cells)
+        const struct column *column = &self->columns[self->order[i]];
+        if (self->order[i] >= cells)
             continue;
-        const struct bytes value = record_trim(self->cells[column].data, self->cells[column].size);
+        const struct bytes cell = self->cells[self->order[i]];
+        if (bad && (!column->key || text_size(cell.data, cell.size) < cell.size))
+            continue;
+        const struct bytes value = record_trim(cell.data, cell.size);
         if (is_null(self, value))
             continue;
-        self->fields[count++] = (struct field){.name = self->columns[column].name,
-                                               .name_size = self->columns[column].name_size,
+        self->fields[count++] = (struct field){.name = column->name,
+                                               .name_size = column->name_size,
                                                .value = value.data,
                                                .value_size = value.size};
     }
     return count;
 }
 
-static enum err give_bad(struct decode_csv *self, const char *raw, size_t raw_size, struct fault *fault)
+// Gives a bad row. `whole`: each of its cells stands for its column; else only those before any damage do.
+static enum err give_bad(struct decode_csv *self, const char *raw, size_t raw_size, bool whole,
+                         struct fault *fault)
 {
-    size_t cells = self->cell_count < self->leading ? self->cell_count : self->leading;
-    for (size_t i = 0; i < cells; i++)
-        if (text_size(self->cells[i].data, self->cells[i].size) < self->cells[i].size)
-            cells = i;
+    const size_t sure = whole ? self->column_count : self->leading;
     const struct row row = {.line = self->line,
                             .fields = self->fields,
-                            .count = fill_fields(self, cells),
+                            .count =
+                                fill_fields(self, self->cell_count < sure ? self->cell_count : sure, true),
                             .why = self->why,
                             .raw = raw,
                             .raw_size = raw_size};
@@ -407,11 +412,12 @@ static enum err give(struct decode_csv *self, const char *raw, size_t raw_size, 
     else if (raw_size > RECORD_SIZE_MAX)
         snprintf(self->why, sizeof self->why, "more than %d bytes", RECORD_SIZE_MAX);
     else {
-        const struct row row = {
-            .line = self->line, .fields = self->fields, .count = fill_fields(self, self->column_count)};
+        const struct row row = {.line = self->line,
+                                .fields = self->fields,
+                                .count = fill_fields(self, self->column_count, false)};
         return self->sink.take(self->sink.arg, &row, fault);
     }
-    return give_bad(self, raw, raw_size, fault);
+    return give_bad(self, raw, raw_size, self->cell_count == self->column_count, fault);
 }
 
 static uint64_t count_lines(const char *data, size_t size)
@@ -450,7 +456,7 @@ static enum err take_row(struct decode_csv *self, const char *data, size_t size,
                          "a quote in line %" PRIu64 " does not end", self->line);
     } else {
         snprintf(self->why, sizeof self->why, "a quote that does not end where a field ends");
-        err = give_bad(self, data, size, fault);
+        err = give_bad(self, data, size, false, fault);
     }
     self->line += count_lines(data, used);
     return err;
@@ -464,9 +470,16 @@ static enum err give_up_line(struct decode_csv *self, const char *data, size_t s
                          self->line, RECORD_SIZE_MAX);
     self->skipping = true;
     self->cell_count = 0;
-    split_plain(self, data, size);
+    size_t used;
+    enum err err = ERR_OK;
+    if (self->job->source.csv_quote == QUOTE_DOUBLE)
+        (void)split_quoted(self, data, size, false, &used, &err);
+    else
+        split_plain(self, data, size);
+    if (err != ERR_OK)
+        return no_memory(fault);
     snprintf(self->why, sizeof self->why, "more than %d bytes", RECORD_SIZE_MAX);
-    return give_bad(self, data, size, fault);
+    return give_bad(self, data, size, false, fault);
 }
 
 // Takes the rows in `data`; `ret_used` says how far.

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +94,17 @@ static void a_key_behind_other_columns_is_not_read_from_a_ragged_row(void **stat
     assert_rows(PIPED, "a|id\nx|1|2\n", "2! 3 fields in place of 2\n");
 }
 
+static void a_key_behind_other_columns_is_read_from_a_row_of_the_right_length(void **state)
+{
+    (void)state;
+    assert_rows("key: [id, to], source: {url: \"http://e/x\", format: csv}",
+                "a,id,b,to\n\xff,1,y,2\nx,\xff,y,2\n",
+                "2! not UTF-8 at byte 0 of the row id=1 to=2\n"
+                "3! not UTF-8 at byte 2 of the row to=2\n");
+    assert_rows("key: [to], source: {url: \"http://e/x\", format: csv}", "a,to\nx,\"1\"2\n",
+                "2! a quote that does not end where a field ends\n");
+}
+
 static void a_delimiter_may_have_several_characters(void **state)
 {
     (void)state;
@@ -152,25 +164,34 @@ static void an_export_that_ends_in_a_row_is_cut_short(void **state)
     assert_rows(QUOTED, "id,a\n1,x\n2,\"y", "2: a=x id=1\n= a quote in line 3 does not end\n");
 }
 
+// A line of 3 MiB between others, however it comes, and whether or not its key is quoted.
+static void assert_long_line_costs_itself(const char *begins, const char *ends)
+{
+    enum { LONG = 3 << 20 };
+    static const size_t parts[] = {100000, LONG + 64};
+    char *text = malloc(LONG + 64);
+    assert_non_null(text);
+    const size_t head = (size_t)snprintf(text, 32, "id,a\n%s", begins);
+    memset(text + head, 'x', LONG);
+    const size_t size = head + LONG + (size_t)snprintf(text + head + LONG, 32, "%s\n2,y\n", ends);
+    struct config *config = support_config(QUOTED);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char *told = support_decode(&config->jobs[0], text, size, parts[i]);
+        const char *rest = strchr(told, '!');
+        assert_non_null(rest);
+        assert_string_equal(strstr(rest, " id="), " id=1\n3: a=y id=2\n");
+        free(told);
+    }
+    config_destroy(&config);
+    free(text);
+}
+
 static void a_line_without_end_costs_itself_only(void **state)
 {
     (void)state;
-    enum { LONG = 3 << 20 };
-    char *text = malloc(LONG + 32);
-    assert_non_null(text);
-    memcpy(text, "id,a\n1,", 7);
-    memset(text + 7, 'x', LONG);
-    memcpy(text + 7 + LONG, "\n2,y\n", 5);
-    struct config *config = support_config(QUOTED);
-    char *told = support_decode(&config->jobs[0], text, LONG + 12, 100000);
-    assert_string_equal(told, "2! more than 1048576 bytes id=1\n3: a=y id=2\n");
-    free(told);
-    // As one piece, too, in which the end of the line can be seen.
-    told = support_decode(&config->jobs[0], text, LONG + 12, LONG + 12);
-    assert_string_equal(told, "2! more than 1048576 bytes id=1\n3: a=y id=2\n");
-    free(told);
-    config_destroy(&config);
-    free(text);
+    assert_long_line_costs_itself("1,", "");
+    assert_long_line_costs_itself("\"1\",", "");
+    assert_long_line_costs_itself("\"1\",\"", "\"");
 }
 
 int main(void)
@@ -185,6 +206,7 @@ int main(void)
         cmocka_unit_test(text_after_a_closing_quote_costs_one_line),
         cmocka_unit_test(ragged_rows_are_set_aside_with_the_key_that_leads_them),
         cmocka_unit_test(a_key_behind_other_columns_is_not_read_from_a_ragged_row),
+        cmocka_unit_test(a_key_behind_other_columns_is_read_from_a_row_of_the_right_length),
         cmocka_unit_test(a_delimiter_may_have_several_characters),
         cmocka_unit_test(given_columns_stand_for_a_header),
         cmocka_unit_test(nulls_and_ignored_columns_are_left_out),
