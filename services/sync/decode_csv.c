@@ -10,9 +10,10 @@
 
 enum {
     COLUMNS_MAX = 4096,
-    PART_SIZE = 256 << 10,  // bytes looked at in one go
-    QUOTED_MAX = 256 << 10, // bytes of a quoted field: past these its quote is taken for a mistake
-    HEADER_SHOWN = 200,     // bytes of a header that an error shows
+    PART_SIZE = 256 << 10,      // bytes looked at in one go
+    QUOTED_MAX = 256 << 10,     // bytes of a quoted field: past these its quote is taken for a mistake
+    HEADER_SHOWN = 200,         // bytes of a header that an error shows
+    LINE_END_WITHIN = 64 << 10, // bytes in which a line feed is looked for before lines may end with CR alone
 };
 
 struct column {
@@ -29,6 +30,7 @@ struct decode_csv {
     size_t delimiter_size;  // bytes
     uint64_t line;          // number of the line that comes next, from 1
     uint32_t skip;          // banner lines still to come
+    char line_end;          // the last byte of each line: LF, or CR where there is no LF; NUL: not known yet
     bool has_header;        // the columns are known
     bool skipping;          // inside a line that was given up as too long
     struct column *columns; // owned
@@ -274,7 +276,8 @@ static enum err add_quoted(struct decode_csv *self, const char *from, const char
 // Where a quoted field may stand: past the blanks.
 static const char *past_blanks(const struct decode_csv *self, const char *at, const char *end)
 {
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r') && *at != *self->delimiter)
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r') && *at != *self->delimiter &&
+           *at != self->line_end)
         at++;
     return at;
 }
@@ -301,10 +304,10 @@ static enum scan split_quoted(struct decode_csv *self, const char *data, size_t 
             next = past_blanks(self, quote + 1, end);
             if (!all && (size_t)(end - next) < self->delimiter_size)
                 return size > RECORD_SIZE_MAX ? SCAN_BROKEN : SCAN_PART;
-            if (next < end && *next != '\n' && find_delimiter(self, next, end) != next)
+            if (next < end && *next != self->line_end && find_delimiter(self, next, end) != next)
                 return SCAN_BROKEN;
         } else {
-            const char *line_end = memchr(next, '\n', (size_t)(end - next));
+            const char *line_end = memchr(next, self->line_end, (size_t)(end - next));
             const char *limit = line_end == NULL ? end : line_end;
             const char *delimiter = find_delimiter(self, at, limit);
             if (delimiter == NULL && line_end == NULL && !all)
@@ -312,7 +315,7 @@ static enum scan split_quoted(struct decode_csv *self, const char *data, size_t 
             next = delimiter == NULL ? limit : delimiter;
             add_cell(self, at, (size_t)(next - at));
         }
-        if (next == end || *next == '\n') {
+        if (next == end || *next == self->line_end) {
             *ret_used = (size_t)(next - data) + (next < end);
             return SCAN_WHOLE;
         }
@@ -420,11 +423,11 @@ static enum err give(struct decode_csv *self, const char *raw, size_t raw_size, 
     return give_bad(self, raw, raw_size, self->cell_count == self->column_count, fault);
 }
 
-static uint64_t count_lines(const char *data, size_t size)
+static uint64_t count_lines(const struct decode_csv *self, const char *data, size_t size)
 {
     uint64_t count = 0;
     const char *end = data + size;
-    for (const char *at = data; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+    for (const char *at = data; (at = memchr(at, self->line_end, (size_t)(end - at))) != NULL; at++)
         count++;
     return count;
 }
@@ -449,7 +452,7 @@ static enum err take_row(struct decode_csv *self, const char *data, size_t size,
     if (scan == SCAN_PART)
         return ERR_OK;
     if (scan == SCAN_WHOLE) {
-        const bool newline = data[used - 1] == '\n';
+        const bool newline = data[used - 1] == self->line_end;
         err = give(self, data, used - newline, newline, fault);
     } else if (!self->has_header || !ended) {
         return fault_set(fault, self->has_header ? ERR_CORRUPT : ERR_INVALID,
@@ -458,7 +461,7 @@ static enum err take_row(struct decode_csv *self, const char *data, size_t size,
         snprintf(self->why, sizeof self->why, "a quote that does not end where a field ends");
         err = give_bad(self, data, size, false, fault);
     }
-    self->line += count_lines(data, used);
+    self->line += count_lines(self, data, used);
     return err;
 }
 
@@ -482,14 +485,28 @@ static enum err give_up_line(struct decode_csv *self, const char *data, size_t s
     return give_bad(self, data, size, false, fault);
 }
 
+// Learns from the first bytes what ends a line; false: more of them are needed.
+static bool learn_line_end(struct decode_csv *self, const char *data, size_t size, bool last)
+{
+    if (self->line_end != '\0')
+        return true;
+    const bool feeds = size > 0 && memchr(data, '\n', size) != NULL;
+    if (!feeds && !last && size < LINE_END_WITHIN)
+        return false;
+    self->line_end = feeds || size == 0 || memchr(data, '\r', size) == NULL ? '\n' : '\r';
+    return true;
+}
+
 // Takes the rows in `data`; `ret_used` says how far.
 static enum err take_rows(struct decode_csv *self, const char *data, size_t size, bool last, size_t *ret_used,
                           struct fault *fault)
 {
     size_t at = 0;
     enum err err = ERR_OK;
+    if (!learn_line_end(self, data, size, last))
+        size = 0;
     while (at < size && err == ERR_OK) {
-        const char *line_end = memchr(data + at, '\n', size - at);
+        const char *line_end = memchr(data + at, self->line_end, size - at);
         const size_t line_size = line_end == NULL ? size - at : (size_t)(line_end - data) - at;
         if (line_end == NULL && !last && !self->skipping) {
             if (line_size <= RECORD_SIZE_MAX)

@@ -1,4 +1,5 @@
-// Lines of delimited text into rows: any delimiter, quotes or none, a header or given columns.
+// Lines of delimited text into rows: any delimiter, quotes or none, a header or given columns; lines end with
+// LF, CRLF, or CR alone.
 //
 // A row that is not one (too few or too many fields, bad UTF-8, a quote that does not end) is given as bad
 // and costs no more than its first line. Columns without a name are left out. Bytes are UTF-8 when they come

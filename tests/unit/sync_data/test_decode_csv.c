@@ -44,6 +44,31 @@ static void line_ends_byte_order_marks_and_empty_lines_make_no_difference(void *
 {
     (void)state;
     assert_rows(PIPED, "\xef\xbb\xbfid|a\r\n1|x\r\n\r\n2|y", "2: a=x id=1\n4: a=y id=2\n");
+    assert_rows(PIPED, "id|a\r1|x\r\r2|y", "2: a=x id=1\n4: a=y id=2\n");
+    assert_rows(QUOTED, "id,a\r1,\"x\ry\"\r2,\"\"\r3,\"z\r",
+                "2: a=x\ry id=1\n4: a= id=2\n5! a quote that does not end where a field ends id=3\n");
+    assert_rows(PIPED, "id|a\n1|x\ry\n2|y\n", "2: a=x\ry id=1\n3: a=y id=2\n");
+}
+
+static void a_long_export_may_end_its_lines_with_cr_alone(void **state)
+{
+    (void)state;
+    enum { ROWS = 50000 };
+    const size_t room = ROWS * 8 + 8;
+    char *text = malloc(room);
+    assert_non_null(text);
+    size_t size = (size_t)snprintf(text, room, "id|a\r");
+    for (int i = 0; i < ROWS; i++)
+        size += (size_t)snprintf(text + size, room - size, "%d|x\r", i % 1000);
+    struct config *config = support_config(PIPED);
+    char *whole = support_decode(&config->jobs[0], text, size, size);
+    char *parts = support_decode(&config->jobs[0], text, size, 1000);
+    assert_non_null(strstr(whole, "\n50001: a=x id=999\n"));
+    assert_string_equal(whole, parts);
+    free(whole);
+    free(parts);
+    config_destroy(&config);
+    free(text);
 }
 
 static void banner_lines_are_passed_over(void **state)
@@ -199,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_come_in_the_order_of_their_names_without_blanks),
         cmocka_unit_test(line_ends_byte_order_marks_and_empty_lines_make_no_difference),
+        cmocka_unit_test(a_long_export_may_end_its_lines_with_cr_alone),
         cmocka_unit_test(banner_lines_are_passed_over),
         cmocka_unit_test(a_quote_is_a_character_where_the_dialect_has_none),
         cmocka_unit_test(quoted_fields_keep_delimiters_lines_and_doubled_quotes),
