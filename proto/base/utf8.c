@@ -1,5 +1,8 @@
 #include "proto/base/utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 size_t utf8_character(const char *text, size_t size)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -21,6 +24,13 @@ size_t utf8_character(const char *text, size_t size)
 bool utf8_valid(const char *text, size_t size)
 {
     for (size_t at = 0; at < size;) {
+        uint64_t word = UINT64_MAX;
+        if (size - at >= sizeof word)
+            memcpy(&word, text + at, sizeof word);
+        if ((word & 0x8080808080808080u) == 0) { // eight characters of ASCII at once
+            at += sizeof word;
+            continue;
+        }
         const size_t step = utf8_character(text + at, size - at);
         if (step == 0)
             return false;

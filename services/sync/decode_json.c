@@ -1,5 +1,7 @@
 #include "services/sync/decode_json.h"
 
+#include "proto/base/utf8.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -90,6 +92,8 @@ static void add_field(struct decode_json *self, const char *name, size_t name_si
     const struct bytes trimmed = record_trim(value, value_size);
     if (memchr(name, '\0', name_size) != NULL || memchr(value, '\0', value_size) != NULL)
         spoil(self, "a NUL in a field");
+    else if (!utf8_valid(name, name_size) || !utf8_valid(value, value_size))
+        spoil(self, "not UTF-8 in a field");
     else if (self->count == FIELDS_MAX)
         spoil(self, "too many fields");
     else {
@@ -145,16 +149,22 @@ static void arrange_fields(struct decode_json *self)
 
 // ---------------------------------------------------------------- records
 
-static int begin_record(struct decode_json *self)
+// The fields of a record before any of its own: its name, where records are named.
+static void begin_fields(struct decode_json *self)
 {
-    self->in_record = true;
     self->count = 0;
-    self->why[0] = '\0';
     buffer_clear(&self->text);
-    buffer_clear(&self->name);
     const char *key = self->job->source.json_object_key;
     if (key != NULL)
         add_field(self, key, strlen(key), self->record_name.data, self->record_name.size, false);
+}
+
+static int begin_record(struct decode_json *self)
+{
+    self->in_record = true;
+    self->why[0] = '\0';
+    buffer_clear(&self->name);
+    begin_fields(self);
     return 1;
 }
 
@@ -178,12 +188,18 @@ static int end_record(struct decode_json *self)
     return self->err == ERR_OK;
 }
 
-// Something else stands where a record should.
+// Something else stands where a record should. Its name protects the record that it stands for.
 static int give_stranger(struct decode_json *self, const char *what, const char *text, size_t size)
 {
     snprintf(self->why, sizeof self->why, "%s in place of an object", what);
-    const struct row row = {
-        .line = self->number, .fields = self->fields, .why = self->why, .raw = text, .raw_size = size};
+    begin_fields(self);
+    arrange_fields(self);
+    const struct row row = {.line = self->number,
+                            .fields = self->fields,
+                            .count = self->count,
+                            .why = self->why,
+                            .raw = text,
+                            .raw_size = size};
     self->err = self->sink.take(self->sink.arg, &row, &self->fault);
     return self->err == ERR_OK;
 }
@@ -380,6 +396,9 @@ enum err decode_json_new(const struct config_job *job, const struct decode_sink 
     self->parser = yajl_alloc(&callbacks, NULL, self);
     enum err err = ERR_OK;
     if (self->places == NULL || self->fields == NULL || self->parser == NULL)
+        err = fault_set(fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY));
+    // What is no UTF-8 spoils its record (add_field), not the whole export.
+    if (err == ERR_OK && yajl_config(self->parser, yajl_dont_validate_strings, 1) == 0)
         err = fault_set(fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY));
     // Names and values must never be null pointers, even before the first byte.
     if (err == ERR_OK &&

@@ -20,6 +20,9 @@ static void characters_of_every_length_are_taken(void **state)
     assert_true(utf8_valid("caff\xc3\xa8 \xe2\x82\xac", 10));
     assert_true(utf8_valid("", 0));
     assert_true(utf8_valid("a\0b", 3));
+    assert_true(utf8_valid("twelve byte\xc3\xa9s and more", 22));
+    assert_false(utf8_valid("twelve bytes and \xe9", 18));
+    assert_false(utf8_valid("sixteen bytes, 1\xc3", 17));
 }
 
 static void what_is_not_utf8_is_refused(void **state)

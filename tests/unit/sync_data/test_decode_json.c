@@ -87,6 +87,27 @@ static void what_is_no_record_is_set_aside(void **state)
                 "7! a NUL in a field id=6#\n");
 }
 
+static void text_that_is_no_utf_8_costs_its_record(void **state)
+{
+    (void)state;
+    assert_rows(
+        ARRAY,
+        "[{\"id\":1,\"a\":\"Universit\xe0\"},{\"id\":2,\"\xe0\":\"x\"},{\"id\":3,\"a\":\"\\udc00\"},"
+        "{\"id\":4,\"a\":\"\\ud83d\\ude00 \xc3\xa0\"}]",
+        "1! not UTF-8 in a field id=1#\n2! not UTF-8 in a field id=2#\n3! not UTF-8 in a field id=3#\n"
+        "4: a=\xf0\x9f\x98\x80 \xc3\xa0 id=4#\n");
+}
+
+static void a_name_without_a_record_is_set_aside_with_its_name(void **state)
+{
+    (void)state;
+    assert_rows(
+        "key: [name], source: {url: \"http://e/x\", format: json, json: {object_key: name}}",
+        "{\"a\":null,\"b\":{\"x\":1},\"c\":[{}],\"d\":{}}",
+        "1! null in place of an object name=a\n2: name=b x=1#\n3! an array in place of an object name=c\n"
+        "4: name=d\n");
+}
+
 static void what_is_no_export_fails_in_words(void **state)
 {
     (void)state;
@@ -126,6 +147,8 @@ int main(void)
         cmocka_unit_test(an_object_of_records_gives_each_its_name),
         cmocka_unit_test(ignored_fields_take_what_is_below_them_along),
         cmocka_unit_test(what_is_no_record_is_set_aside),
+        cmocka_unit_test(text_that_is_no_utf_8_costs_its_record),
+        cmocka_unit_test(a_name_without_a_record_is_set_aside_with_its_name),
         cmocka_unit_test(what_is_no_export_fails_in_words),
         cmocka_unit_test(nesting_and_endless_strings_are_cut_off),
     };
