@@ -11,7 +11,6 @@
 enum {
     COLUMNS_MAX = 4096,
     PART_SIZE = 256 << 10,      // bytes looked at in one go
-    QUOTED_MAX = 256 << 10,     // bytes of a quoted field: past these its quote is taken for a mistake
     HEADER_SHOWN = 200,         // bytes of a header that an error shows
     LINE_END_WITHIN = 64 << 10, // bytes in which a line feed is looked for before lines may end with CR alone
 };
@@ -238,8 +237,6 @@ static enum scan find_quote(const char *from, const char *end, bool last, const 
     *ret_doubled = false;
     for (;;) {
         const char *quote = memchr(at, '"', (size_t)(end - at));
-        if ((quote == NULL ? end : quote) - from > QUOTED_MAX)
-            return SCAN_BROKEN;
         if (quote == NULL || (quote + 1 == end && !last))
             return last ? SCAN_BROKEN : SCAN_PART;
         if (quote + 1 == end || quote[1] != '"') {

@@ -92,6 +92,25 @@ static void quoted_fields_keep_delimiters_lines_and_doubled_quotes(void **state)
         "2: a=x,y id=1\n3: a=two\nlines id=2\n5: a=say \"hi\" id=3\n6: a=5\" pipe id=4\n7: a=z id=5\n");
 }
 
+static void a_quoted_field_may_fill_the_whole_row(void **state)
+{
+    (void)state;
+    enum { LONG = 900 << 10 };
+    char *text = malloc(LONG + 64);
+    assert_non_null(text);
+    const size_t head = (size_t)snprintf(text, 64, "id,a\n1,\"");
+    for (size_t i = 0; i < LONG; i++)
+        text[head + i] = i % 64 == 63 ? '\n' : 'x';
+    const size_t size = head + LONG + (size_t)snprintf(text + head + LONG, 32, "end\"\n2,y\n");
+    struct config *config = support_config(QUOTED);
+    char *told = support_decode(&config->jobs[0], text, size, 100000);
+    assert_memory_equal(told, "2: a=xxx", 8);
+    assert_string_equal(strstr(told, "end id"), "end id=1\n14403: a=y id=2\n");
+    free(told);
+    config_destroy(&config);
+    free(text);
+}
+
 static void a_quote_that_never_ends_costs_one_line(void **state)
 {
     (void)state;
@@ -228,6 +247,7 @@ int main(void)
         cmocka_unit_test(banner_lines_are_passed_over),
         cmocka_unit_test(a_quote_is_a_character_where_the_dialect_has_none),
         cmocka_unit_test(quoted_fields_keep_delimiters_lines_and_doubled_quotes),
+        cmocka_unit_test(a_quoted_field_may_fill_the_whole_row),
         cmocka_unit_test(a_quote_that_never_ends_costs_one_line),
         cmocka_unit_test(text_after_a_closing_quote_costs_one_line),
         cmocka_unit_test(ragged_rows_are_set_aside_with_the_key_that_leads_them),
