@@ -7,26 +7,31 @@
 #include "services/sync/delta.h"
 #include "services/sync/fetch.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { POLL_MS = 1000, LINE_MAX_BYTES = 64 * 1024 };
 
-// A path as a URL; the caller frees it with curl_free. NULL: out of memory, or no such path can be written
-// so.
-static char *url_of_path(const char *path)
+// A file's path as a URL; the caller frees it with curl_free. ERR_IO: there is no such file; ERR_NO_MEMORY.
+static enum err url_of_path(const char *path, char **ret, struct fault *fault)
 {
-    char *url = NULL;
+    struct stat status = {.st_mode = 0};
+    if (stat(path, &status) != 0 || S_ISDIR(status.st_mode))
+        return fault_set(fault, ERR_IO, "%s: %s", path,
+                         S_ISDIR(status.st_mode) ? strerror(EISDIR) : strerror(errno));
     char *whole = realpath(path, NULL);
     CURLU *parts = curl_url();
-    bool ok = parts != NULL && curl_url_set(parts, CURLUPART_SCHEME, "file", 0) == CURLUE_OK &&
-              curl_url_set(parts, CURLUPART_PATH, whole ? whole : path, CURLU_URLENCODE) == CURLUE_OK &&
-              curl_url_get(parts, CURLUPART_URL, &url, 0) == CURLUE_OK;
+    const bool ok = whole != NULL && parts != NULL &&
+                    curl_url_set(parts, CURLUPART_SCHEME, "file", 0) == CURLUE_OK &&
+                    curl_url_set(parts, CURLUPART_PATH, whole, CURLU_URLENCODE) == CURLUE_OK &&
+                    curl_url_get(parts, CURLUPART_URL, ret, 0) == CURLUE_OK;
     curl_url_cleanup(parts);
     free(whole);
-    return ok ? url : NULL;
+    return ok ? ERR_OK : fault_set(fault, ERR_NO_MEMORY, "%s: it cannot be written as a URL", path);
 }
 
 // Drives the one transfer to its end.
@@ -68,9 +73,11 @@ static void describe_failure(const struct delta_run *run, struct delta *store, S
     }
 }
 
-static enum err fetch_and_apply(const struct config_job *job, const char *url, CURLM *multi, Sb__Result *ret,
-                                struct fault *fault)
+// `source`: a path or a URL in place of the configured one, or NULL.
+static enum err fetch_and_apply(const struct config_job *job, const char *source, CURLM *multi,
+                                Sb__Result *ret, struct fault *fault)
 {
+    char *url = NULL;
     struct delta *store = NULL;
     struct fetch *fetch = NULL;
     const atomic_bool never = false;
@@ -79,8 +86,10 @@ static enum err fetch_and_apply(const struct config_job *job, const char *url, C
     int64_t start_ms = clock_boot_ms();
     snprintf(spool, sizeof spool, "%s/spool", job->data);
     enum err err = delta_open(job, &store, fault);
+    if (err == ERR_OK && source != NULL && strstr(source, "://") == NULL)
+        err = url_of_path(source, &url, fault);
     if (err == ERR_OK)
-        err = fetch_new(&job->source, url, spool, multi, &fetch, fault);
+        err = fetch_new(&job->source, url != NULL ? url : source, spool, multi, &fetch, fault);
     if (err == ERR_OK)
         err = transfer(fetch, multi, fault);
     run.fetch_ms = (uint64_t)(clock_boot_ms() - start_ms);
@@ -90,6 +99,7 @@ static enum err fetch_and_apply(const struct config_job *job, const char *url, C
     if (err != ERR_OK || !ret->ok)
         describe_failure(&run, store, ret);
     fetch_destroy(&fetch);
+    curl_free(url);
     delta_close(&store);
     return err;
 }
@@ -119,7 +129,6 @@ int sync_once(const struct config_job *job, const char *source)
     struct fault fault = {.err = ERR_OK};
     struct directory directory;
     Sb__Result result = SB__RESULT__INIT;
-    bool is_path = source != NULL && strstr(source, "://") == NULL;
     (void)signal(SIGPIPE, SIG_IGN);
     if (directory_lock(job->data, &directory, &fault) != ERR_OK) {
         fprintf(stderr, "syncbus-sync: %s\n", fault.text);
@@ -127,15 +136,12 @@ int sync_once(const struct config_job *job, const char *source)
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);
     CURLM *multi = curl_multi_init();
-    char *url = is_path ? url_of_path(source) : NULL;
-    enum err err = multi == NULL || (is_path && url == NULL)
-                       ? fault_set(&fault, ERR_NO_MEMORY, "out of memory")
-                       : fetch_and_apply(job, is_path ? url : source, multi, &result, &fault);
+    enum err err = multi == NULL ? fault_set(&fault, ERR_NO_MEMORY, "out of memory")
+                                 : fetch_and_apply(job, source, multi, &result, &fault);
     result.ok = err == ERR_OK && result.ok;
     if (!result.ok)
         result.error = fault.text;
     bool printed = print_result(job, &result) == ERR_OK;
-    curl_free(url);
     curl_multi_cleanup(multi);
     curl_global_cleanup();
     directory_unlock(&directory);

@@ -54,7 +54,9 @@ class BrokenExports(unittest.TestCase):
     def test_an_erp_that_is_not_there_and_a_file_that_is_not_there_are_said_clearly(self):
         good, _ = self.once()
         self.assert_fails_and_touches_nothing(good, "(?i)connect", "--source", "http://127.0.0.1:9/export/prices.csv")
-        self.assert_fails_and_touches_nothing(good, "(?i)couldn't open|no such file", "--source", "/nowhere/prices.csv")
+        self.assert_fails_and_touches_nothing(good, "/nowhere/prices.csv: No such file", "--source", "/nowhere/prices.csv")
+        self.assert_fails_and_touches_nothing(good, "prices.csv: No such file", "--source", "prices.csv")
+        self.assert_fails_and_touches_nothing(good, "Is a directory", "--source", str(self.bus.folder))
         self.assert_fails_and_touches_nothing(good, "only http, https and file", "--source", "ftp://127.0.0.1/prices.csv")
 
     def test_a_lie_about_the_delimiter_fails_and_touches_nothing(self):
