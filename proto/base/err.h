@@ -41,7 +41,7 @@ enum err {
 // What went wrong, for a person. Plain data: copy it freely.
 struct fault {
     enum err err;   // its kind; ERR_OK while nothing was reported
-    char text[504]; // one line, no newline, cut at the end if too long
+    char text[504]; // one line of UTF-8 without control characters, cut at the end if too long
 };
 
 // The text of a kind of error; never NULL. Any thread.
