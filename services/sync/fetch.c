@@ -410,6 +410,8 @@ static enum err judge_curl(struct fetch *self, CURLcode result, struct fault *fa
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR: return fail(self, ERR_UNREACHABLE, fault, words);
     case CURLE_UNSUPPORTED_PROTOCOL:
+        if (is_http(self)) // libcurl says so, too, of an answer without a status line
+            return fail(self, ERR_CORRUPT, fault, "what answered does not speak HTTP");
         return fail(self, ERR_INVALID, fault, "only http, https and file can be fetched");
     default: return fail(self, ERR_IO, fault, words);
     }

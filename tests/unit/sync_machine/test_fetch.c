@@ -241,6 +241,13 @@ static void a_status_that_is_no_export_is_told_and_a_redirect_not_followed(void 
     assert_fails(ERR_CORRUPT, "another part");
 }
 
+static void what_does_not_speak_http_is_told_so(void **state)
+{
+    (void)state;
+    serve("id,a\n1,x\n", NULL);
+    assert_fails(ERR_CORRUPT, "does not speak HTTP");
+}
+
 static void an_export_past_its_limit_fails_whether_its_length_was_told_or_not(void **state)
 {
     (void)state;
@@ -324,6 +331,7 @@ int main(void)
         story(a_part_of_another_version_fails),
         story(an_export_cut_short_fails_with_and_without_a_length),
         story(a_status_that_is_no_export_is_told_and_a_redirect_not_followed),
+        story(what_does_not_speak_http_is_told_so),
         story(an_export_past_its_limit_fails_whether_its_length_was_told_or_not),
         story(a_silent_erp_and_a_slow_one_are_cut_at_their_deadlines),
         story(secrets_of_the_address_are_not_told),
