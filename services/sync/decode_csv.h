@@ -1,9 +1,9 @@
 // Lines of delimited text into rows: any delimiter, quotes or none, a header or given columns; lines end with
 // LF, CRLF, or CR alone.
 //
-// A row that is not one (too few or too many fields, bad UTF-8, a quote that does not end) is given as bad
-// and costs no more than its first line. Columns without a name are left out. Bytes are UTF-8 when they come
-// here.
+// A row that is not one (too few or too many fields, bad UTF-8, a quote that does not end) is given as bad,
+// with the key fields that can be read of it. A quote that does not end costs no more than its first line.
+// Columns without a name are left out. Bytes are UTF-8 when they come here.
 #ifndef SYNCBUS_SERVICES_SYNC_DECODE_CSV_H
 #define SYNCBUS_SERVICES_SYNC_DECODE_CSV_H
 
