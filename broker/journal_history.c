@@ -11,6 +11,10 @@ static const ProtobufCMessageDescriptor *const types[CORE_TABLE_COUNT] = {
     [CORE_TABLE_LEDGER] = &sb__stored_ledger_entry__descriptor,
     [CORE_TABLE_OWNER] = &sb__stored_owner__descriptor,
     [CORE_TABLE_LEASE] = &sb__stored_lease__descriptor,
+    [CORE_TABLE_HOLD] = &sb__stored_hold__descriptor,
+    [CORE_TABLE_ALERT] = &sb__stored_alert__descriptor,
+    [CORE_TABLE_RESOURCE] = &sb__stored_resource__descriptor,
+    [CORE_TABLE_PAUSE] = &sb__stored_pause__descriptor,
 };
 
 static enum err unpack(enum core_table table, struct bytes value, ProtobufCMessage **ret, struct fault *fault)
@@ -90,8 +94,9 @@ end:
 enum err journal_recover_in(struct store_txn *txn, struct core_record **ret, size_t *ret_count,
                             struct fault *fault)
 {
-    static const enum core_table needed[] = {CORE_TABLE_META, CORE_TABLE_JOB, CORE_TABLE_OWNER,
-                                             CORE_TABLE_LEASE, CORE_TABLE_RUN};
+    static const enum core_table needed[] = {CORE_TABLE_META,  CORE_TABLE_JOB,     CORE_TABLE_OWNER,
+                                             CORE_TABLE_LEASE, CORE_TABLE_RUN,     CORE_TABLE_HOLD,
+                                             CORE_TABLE_ALERT, CORE_TABLE_RESOURCE};
     struct recovered list = {0};
     enum err err = ERR_OK;
     for (size_t i = 0; i < sizeof needed / sizeof *needed && err == ERR_OK; i++)
@@ -112,8 +117,8 @@ void journal_recovered_free(struct core_record *records, size_t count)
     free(records);
 }
 
-// The job that an entry is about, or NULL where entries are about none.
-static const char *job_of(enum core_table table, const ProtobufCMessage *value)
+// The job, or resource, that an entry is about; NULL where entries are about none.
+static const char *subject_of(enum core_table table, const ProtobufCMessage *value)
 {
     if (table == CORE_TABLE_RUN) {
         const Sb__StoredRun *run = (const Sb__StoredRun *)value;
@@ -122,6 +127,10 @@ static const char *job_of(enum core_table table, const ProtobufCMessage *value)
     if (table == CORE_TABLE_LEDGER) {
         const Sb__StoredLedgerEntry *entry = (const Sb__StoredLedgerEntry *)value;
         return entry->entry == NULL ? NULL : entry->entry->job;
+    }
+    if (table == CORE_TABLE_PAUSE) {
+        const Sb__StoredPause *pause = (const Sb__StoredPause *)value;
+        return pause->pause == NULL ? NULL : pause->pause->resource;
     }
     return NULL;
 }
@@ -147,7 +156,7 @@ static enum err collect(struct store_scan *scan, const struct core_read *read, P
         err = unpack(read->table, value, &message, fault);
         if (err != ERR_OK)
             break;
-        const char *job = read->job == NULL ? NULL : job_of(read->table, message);
+        const char *job = read->job == NULL ? NULL : subject_of(read->table, message);
         looked_at++;
         if (read->job == NULL || (job != NULL && strcmp(job, read->job) == 0))
             values[count++] = message;
@@ -200,6 +209,10 @@ static int64_t ended_ms(enum core_table table, const ProtobufCMessage *value)
         const Sb__StoredLedgerEntry *entry = (const Sb__StoredLedgerEntry *)value;
         return entry->entry == NULL ? 0 : entry->entry->slot_ms;
     }
+    case CORE_TABLE_PAUSE: {
+        const Sb__StoredPause *pause = (const Sb__StoredPause *)value;
+        return pause->pause == NULL ? 0 : pause->pause->time_ms;
+    }
     default: return 0;
     }
 }
@@ -238,7 +251,7 @@ static enum err find_doomed(struct store_txn *txn, enum core_table table, int64_
 
 enum err journal_prune_some(struct store_txn *txn, void *arg, struct fault *fault)
 {
-    static const enum core_table history[] = {CORE_TABLE_RUN, CORE_TABLE_LEDGER};
+    static const enum core_table history[] = {CORE_TABLE_RUN, CORE_TABLE_LEDGER, CORE_TABLE_PAUSE};
     struct prune *prune = arg;
     struct doomed *doomed = malloc(sizeof *doomed);
     enum err err = ERR_OK;

@@ -4,6 +4,7 @@
 #include "broker/journal.h"
 #include "broker/net.h"
 #include "broker/outbox.h"
+#include "broker/settings.h"
 
 #include "proto/io/clock.h"
 #include "proto/io/directory.h"
@@ -31,24 +32,31 @@ enum {
     REPLY_BYTES_MAX = 64 * 1024 * 1024,
 };
 
+// A config that is to be read again.
+struct reload {
+    bool wanted;
+    struct core_reload_wish wish; // of whom to answer; peer 0: nobody
+};
+
 struct broker {
-    const struct config *config; // the caller's
-    struct net *net;             // owned
-    struct journal *journal;     // owned
-    void *memory;                // of the core, owned
-    struct core *core;           // in `memory`
-    struct outbox outbox;        // waits for the journal
-    struct buffer packed;        // the message that is being sent
-    uint64_t gone[GONE_MAX];     // peers that a send just missed, to be told to the core
-    size_t gone_count;           // of them
-    uint64_t epoch;              // as last said by the core
-    int64_t boot_ms;             // last time given to the core
-    int64_t prune_at_ms;         // BOOTTIME of the next prune
-    int signals;                 // signalfd
-    int timer;                   // timerfd
-    bool stopping;               // a clean stop was asked for
-    bool stop_now;               // and then asked for again
-    struct fault fault;          // what the broker cannot go on after; err is ERR_OK while it can
+    struct config *config;   // as last read, owned
+    struct net *net;         // owned
+    struct journal *journal; // owned
+    void *memory;            // of the core, owned
+    struct core *core;       // in `memory`
+    struct outbox outbox;    // waits for the journal
+    struct buffer packed;    // the message that is being sent
+    uint64_t gone[GONE_MAX]; // peers that a send just missed, to be told to the core
+    size_t gone_count;       // of them
+    uint64_t epoch;          // as last said by the core
+    int64_t boot_ms;         // last time given to the core
+    int64_t prune_at_ms;     // BOOTTIME of the next prune
+    int signals;             // signalfd
+    int timer;               // timerfd
+    struct reload reload;    // what was asked for
+    bool stopping;           // a clean stop was asked for
+    bool stop_now;           // and then asked for again
+    struct fault fault;      // what the broker cannot go on after; err is ERR_OK while it can
 };
 
 static void break_off(struct broker *self, enum err err, const struct fault *fault)
@@ -167,6 +175,8 @@ static void carry_out(struct broker *self, const struct core_update *update)
     }
     for (size_t i = 0; i < update->read_count; i++)
         answer_read(self, &update->reads[i]);
+    if (update->reload != NULL)
+        self->reload = (struct reload){.wanted = true, .wish = *update->reload};
 }
 
 // Gives one event to the core, at the time that it is now.
@@ -250,10 +260,44 @@ static void take_requests(struct broker *self)
     }
 }
 
+static void warn(void *arg, const char *line)
+{
+    (void)arg;
+    log_write(LOG_LEVEL_WARNING, "config", "line=%s", line);
+}
+
+// Reads the config again and gives it to the core; a bad one changes nothing.
+static void reload(struct broker *self)
+{
+    const struct reload reload = self->reload;
+    struct core_event event = {.kind = CORE_EVENT_RELOAD};
+    struct config *config = NULL;
+    struct settings settings = {0};
+    struct fault fault = {0};
+    self->reload = (struct reload){0};
+    enum err err = config_load(self->config->path, self->config->speed, warn, NULL, &config, &fault);
+    if (err == ERR_OK)
+        err = settings_make(config, &settings);
+    event.reload.wish = reload.wish;
+    event.reload.config = err == ERR_OK ? &settings.core : NULL;
+    event.reload.why = fault.err != ERR_OK ? fault.text : err_text(err);
+    log_write(err == ERR_OK ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "reloaded", "path=%s why=%s",
+              self->config->path, err == ERR_OK ? "" : event.reload.why);
+    step(self, &event);
+    settings_free(&settings);
+    config_destroy(err == ERR_OK ? &self->config : &config);
+    if (err == ERR_OK)
+        self->config = config;
+}
+
 static void take_signals(struct broker *self)
 {
     struct signalfd_siginfo info;
     while (read(self->signals, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            self->reload.wanted = true;
+            continue;
+        }
         if (self->stopping) {
             self->stop_now = true;
             continue;
@@ -307,6 +351,8 @@ static void turn(struct broker *self)
     take_signals(self);
     if (!behind)
         take_requests(self);
+    if (self->reload.wanted && self->fault.err == ERR_OK)
+        reload(self);
     take_time(self);
     tell_gone(self);
 }
@@ -339,6 +385,7 @@ static enum err open_signals(struct broker *self, struct fault *fault)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &set, NULL); // before any thread starts: they all inherit it
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error to tell, not a silent end
@@ -349,67 +396,20 @@ static enum err open_signals(struct broker *self, struct fault *fault)
     return ERR_OK;
 }
 
-// The config's words as the core's.
 static enum err make_core(struct broker *self, struct fault *fault)
 {
-    const struct config *config = self->config;
-    struct core_resource_config *resources = calloc(config->resource_count, sizeof *resources);
-    struct core_job_config *jobs = calloc(config->job_count, sizeof *jobs);
-    enum err err = ERR_NO_MEMORY;
-    if (resources == NULL || jobs == NULL)
-        goto end;
-    for (size_t i = 0; i < config->resource_count; i++) {
-        const struct config_resource *from = &config->resources[i];
-        resources[i] = (struct core_resource_config){
-            .name = from->name,
-            .capacity = from->capacity,
-            .lease_ttl_ms = from->lease_ttl_ms,
-            .grant_delay_ms = from->grant_delay_ms,
-            .max_exclusive_ms = from->max_exclusive_ms,
-            .max_exclusive_streak_ms = from->max_exclusive_streak_ms,
-            .aging_ms = from->aging_ms,
-        };
-    }
-    for (size_t i = 0; i < config->job_count; i++) {
-        const struct config_job *from = &config->jobs[i];
-        jobs[i] = (struct core_job_config){
-            .name = from->name,
-            .resource = (uint32_t)from->resource,
-            .every_ms = from->every_ms,
-            .offset_ms = from->offset_ms,
-            .priority = from->priority,
-            .pause_timeout_ms = from->pause_timeout_ms,
-            .max_yields = from->max_yields,
-            .yields = from->yield != YIELD_FINISH,
-            .stall_ms = from->stall_ms,
-            .settle_ms = from->settle_ms,
-            .retry_after_ms = from->retry_after_ms,
-            .fresh_within_ms = from->fresh_within_ms,
-        };
-    }
-    const struct core_config core = {
-        .resources = resources,
-        .resource_count = config->resource_count,
-        .jobs = jobs,
-        .job_count = config->job_count,
-        .beat_ms = config->broker.beat_ms,
-        .session_ttl_ms = config->broker.session_ttl_ms,
-        .sessions_max = config->broker.sessions_max,
-        .waiters_max = config->broker.waiters_max,
-        .calls_max = config->broker.calls_max,
-        .version = SYNCBUS_VERSION,
-        .profile = config->profile,
-    };
-    size_t size = core_size(&core, fault);
-    err = size == 0 ? ERR_INVALID : ERR_NO_MEMORY;
-    if (size > 0 && (self->memory = aligned_alloc(64, (size + 63) / 64 * 64)) != NULL) {
-        self->core = core_init(self->memory, &core);
-        err = ERR_OK;
-    }
-end:
-    free(resources);
-    free(jobs);
-    return err == ERR_NO_MEMORY ? fault_set(fault, err, "no memory for the tables of the config") : err;
+    struct settings settings = {0};
+    enum err err = settings_make(self->config, &settings);
+    if (err != ERR_OK)
+        return fault_set(fault, err, "no memory for the tables of the config");
+    const size_t size = core_size(&settings.core, fault);
+    if (size > 0 && (self->memory = aligned_alloc(64, (size + 63) / 64 * 64)) != NULL)
+        self->core = core_init(self->memory, &settings.core);
+    settings_free(&settings);
+    if (self->core != NULL)
+        return ERR_OK;
+    return size == 0 ? ERR_INVALID
+                     : fault_set(fault, ERR_NO_MEMORY, "no memory for the tables of the config");
 }
 
 // Everything that can refuse to start, the cheapest and most telling first.
@@ -444,7 +444,7 @@ static int exit_code_of(enum err err)
     }
 }
 
-static int run(const struct config *config)
+static int run(struct config *config)
 {
     struct broker self = {.config = config, .signals = -1, .timer = -1};
     struct directory directory = {.lock = -1};
@@ -469,6 +469,7 @@ static int run(const struct config *config)
     outbox_clear(&self.outbox);
     buffer_free(&self.packed);
     free(self.memory);
+    config_destroy(&self.config);
     directory_unlock(&directory);
     if (self.signals >= 0)
         (void)close(self.signals);
@@ -491,7 +492,5 @@ int main(int argc, char **argv)
     int code = program_start(&program, argc, argv, NULL, NULL, &config);
     if (code != -1)
         return code;
-    code = run(config);
-    config_destroy(&config);
-    return code;
+    return run(config);
 }

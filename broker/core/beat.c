@@ -1,75 +1,53 @@
 // The beat repairs whatever was missed (I11): it repeats the state of every resource that is not simply open,
 // the last seq of each topic that changed lately, and the ticks of runs that nobody has taken.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
-// Entries under construction: room for every topic that can have changed.
-struct entries {
-    Sb__Beat__SeqsEntry **items;
-    size_t count, max;
-};
-
-static void add(struct core *self, struct entries *entries, const struct topic *topic, const char *kind,
-                const char *name)
+// The last seq of each topic that changed within the last beats, the latest first, as many as a beat takes.
+static void add_seqs(struct core *self, Sb__Beat *beat)
 {
-    if (topic->seq == 0 || self->beat - topic->beat > BEATS_REPEATED || entries->count == entries->max)
-        return;
-    Sb__Beat__SeqsEntry *entry = arena_take(self, sizeof *entry);
-    sb__beat__seqs_entry__init(entry);
-    entry->key = arena_print(self, "%s.%s", kind, name);
-    entry->value = topic->seq;
-    entries->items[entries->count++] = entry;
-}
-
-static void add_all(struct core *self, struct entries *entries)
-{
-    for (size_t i = 0; i < self->config.resource_count; i++) {
-        const struct resource *resource = &self->resources[i];
-        add(self, entries, &resource->pause_topic, "pause", resource->name);
-        add(self, entries, &resource->resume_topic, "resume", resource->name);
-        add(self, entries, &resource->lease_topic, "lease", resource->name);
-    }
-    for (size_t i = SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED; i <= SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON;
-         i++)
-        add(self, entries, &self->order_topics[i], "order", order_topic((Sb__OrderStatus)i));
-    for (size_t i = 0; i < self->config.job_count; i++) {
-        const struct job *job = &self->jobs[i];
-        add(self, entries, &job->tick, "tick", job->name);
-        add(self, entries, &job->run, "run", job->name);
-        add(self, entries, &job->change, "change", job->name);
+    beat->seqs = arena_take(self, BEAT_TOPICS * sizeof(void *));
+    for (const struct link *link = list_first(&self->changed); link != NULL && beat->n_seqs < BEAT_TOPICS;
+         link = list_next(&self->changed, link)) {
+        const struct topic *topic = LIST_ITEM(link, const struct topic, changed);
+        if (self->beat - topic->beat > BEATS_REPEATED)
+            return;
+        Sb__Beat__SeqsEntry *entry = arena_take(self, sizeof *entry);
+        sb__beat__seqs_entry__init(entry);
+        entry->key = (char *)(uintptr_t)topic_text(self, topic);
+        entry->value = topic->seq;
+        beat->seqs[beat->n_seqs++] = entry;
     }
 }
 
 static void publish_beat(struct core *self)
 {
-    enum { ENTRIES_MAX = 4096 };
-    Sb__Event *event = publish(self, &self->beat_topic, "beat", "", true);
+    Sb__Event *event = publish(self, &self->beat_topic, true);
     Sb__Beat *beat = arena_take(self, sizeof *beat);
     sb__beat__init(beat);
     beat->beat = self->beat;
     beat->stopping = self->stopping;
-    beat->resources = arena_take(self, self->config.resource_count * sizeof(void *));
-    for (size_t i = 0; i < self->config.resource_count; i++) {
+    beat->resources = arena_take(self, self->resource_count * sizeof(void *));
+    for (size_t i = 0; i < self->resource_count; i++) {
         if (!resource_is_open(self, &self->resources[i]))
             beat->resources[beat->n_resources++] = view_resource(self, &self->resources[i]);
     }
-    struct entries entries = {.items = arena_take(self, ENTRIES_MAX * sizeof(void *)), .max = ENTRIES_MAX};
-    add_all(self, &entries);
-    beat->seqs = entries.items;
-    beat->n_seqs = entries.count;
+    add_seqs(self, beat);
     event->body_case = SB__EVENT__BODY_BEAT;
     event->beat = beat;
 }
 
-// Due runs that nobody has taken are told again, the same run and attempt.
+// Due runs that nobody has taken are told again, the same run and attempt; those longest untold first.
 static void repeat_ticks(struct core *self)
 {
-    int left = TICKS_A_BEAT;
-    for (size_t i = 0; i < self->config.job_count && left > 0; i++) {
-        struct job *job = &self->jobs[i];
-        if (job->current.number == 0 || job->current.stage != SB__STAGE__STAGE_DUE)
-            continue;
-        run_publish_tick(self, job);
-        left--;
+    const struct link *last = self->due.prev;
+    for (int left = TICKS_A_BEAT; left > 0; left--) {
+        struct link *link = list_first(&self->due);
+        if (link == NULL)
+            return;
+        run_publish_tick(self, LIST_ITEM(link, struct job, due));
+        list_append(&self->due, link);
+        if (link == last)
+            return;
     }
 }
 
@@ -81,6 +59,7 @@ void beat_advance(struct core *self)
     self->next_beat += (late / self->config.beat_ms + 1) * self->config.beat_ms; // no burst after a stall
     self->beat++;
     sessions_expire(self);
+    pauses_store(self);
     if (!self->stopping)
         repeat_ticks(self);
     publish_beat(self);

@@ -1,5 +1,5 @@
 // The invariants, over the whole state; for tests, after each step.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static void check_resource(const struct core *self, uint32_t index)
 {
@@ -17,7 +17,7 @@ static void check_resource(const struct core *self, uint32_t index)
             lease->token >= self->tokens_first)
             of_this_epoch++;
     }
-    assert(of_this_epoch <= resource->config.capacity);
+    assert(of_this_epoch <= resource->capacity_max);
 }
 
 static void check_lease(const struct core *self, size_t index)
@@ -46,8 +46,18 @@ static void check_waiter(const struct core *self, size_t index)
         assert(self->waiters[i].claim != waiter->claim);
 }
 
-static void check_job(const struct job *job)
+static void check_job(const struct core *self, const struct job *job)
 {
+    const uint32_t place = job_index(self, job);
+    // Nobody forgot to touch it. The wall clock may have been set since the last look.
+    const int64_t ahead = self->wall_ms - self->boot_ms - self->wall_ahead_ms;
+    if (self->stopping || ahead > 0 || ahead < 0)
+        return;
+    assert(heap_time(&self->job_wall, place) == job_wall_deadline(self, job));
+    assert(heap_time(&self->job_boot, place) == job_boot_deadline(self, job));
+    if (job->presence == JOB_ABSENT)
+        return;
+    assert(job_find(self, job->name) == job);
     assert(job->further.number == 0 || job->further.number > job->current.number);
     assert(job->current.number == 0 || job->current.attempt >= 1);
     assert(job->current.number == 0 || job->current.attempt <= ATTEMPTS);
@@ -58,14 +68,17 @@ static void check_job(const struct job *job)
 
 void core_check(const struct core *self)
 {
-    for (uint32_t i = 0; i < self->config.resource_count; i++)
+    for (uint32_t i = 0; i < self->resource_count; i++)
         check_resource(self, i);
     for (size_t i = 0; i < self->lease_count; i++)
         check_lease(self, i);
     for (size_t i = 0; i < self->waiter_count; i++)
         check_waiter(self, i);
-    for (size_t i = 0; i < self->config.job_count; i++)
-        check_job(&self->jobs[i]);
+    for (size_t i = 0; i < self->job_count; i++)
+        check_job(self, &self->jobs[i]);
+    assert(self->touched_count == 0);
+    assert(self->owner_count <= self->owner_max);
+    assert(self->alert_count <= self->alert_max);
     assert(self->tokens.next <= self->tokens.end + 1);
     assert(self->call_count <= self->config.calls_max);
 }

@@ -1,5 +1,5 @@
 // The step: takes an event to the part that it concerns, then lets time pass in every part.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -8,7 +8,8 @@
 
 // Where the tables lie in the memory given: their sizes, one after another.
 struct layout {
-    size_t resources, jobs, sessions, present, waiters, leases, calls, owners, replies, publications, records,
+    size_t resources, jobs, job_names, job_wall, job_boot, touched, sessions, present, instance_names,
+        waiters, leases, calls, owners, owner_names, alerts, alert_names, replies, publications, records,
         reads, arena;
     size_t size;
 };
@@ -20,17 +21,14 @@ static size_t place(size_t *size, size_t items, size_t item_size)
     return at;
 }
 
-static size_t leases_max(const struct core_config *config)
-{
-    size_t capacity = config->waiters_max;
-    for (size_t i = 0; i < config->resource_count; i++)
-        capacity += config->resources[i].capacity;
-    return capacity < LEASES_MAX ? capacity : LEASES_MAX;
-}
-
 static size_t owners_max(const struct core_config *config)
 {
-    return config->job_count + config->sessions_max;
+    return (size_t)config->jobs_max + config->sessions_max;
+}
+
+static size_t alerts_max(const struct core_config *config)
+{
+    return 2 * (size_t)config->jobs_max + ALERTS_BESIDE_JOBS;
 }
 
 static size_t replies_max(const struct core_config *config)
@@ -43,14 +41,22 @@ static struct layout layout_of(const struct core_config *config)
 {
     struct layout layout;
     size_t size = sizeof(struct core);
-    layout.resources = place(&size, config->resource_count, sizeof(struct resource));
-    layout.jobs = place(&size, config->job_count, sizeof(struct job));
+    layout.resources = place(&size, config->resources_max, sizeof(struct resource));
+    layout.jobs = place(&size, config->jobs_max, sizeof(struct job));
+    layout.job_names = place(&size, 1, names_size(config->jobs_max));
+    layout.job_wall = place(&size, 1, heap_size(config->jobs_max));
+    layout.job_boot = place(&size, 1, heap_size(config->jobs_max));
+    layout.touched = place(&size, config->jobs_max, sizeof(uint32_t));
     layout.sessions = place(&size, config->sessions_max, sizeof(struct session));
     layout.present = place(&size, config->sessions_max, sizeof(uint32_t));
+    layout.instance_names = place(&size, 1, names_size(config->sessions_max));
     layout.waiters = place(&size, config->waiters_max, sizeof(struct waiter));
-    layout.leases = place(&size, leases_max(config), sizeof(struct lease));
+    layout.leases = place(&size, LEASES_MAX, sizeof(struct lease));
     layout.calls = place(&size, config->calls_max, sizeof(struct call));
     layout.owners = place(&size, owners_max(config), sizeof(struct owner));
+    layout.owner_names = place(&size, 1, names_size(owners_max(config)));
+    layout.alerts = place(&size, alerts_max(config), sizeof(struct alert));
+    layout.alert_names = place(&size, 1, names_size(alerts_max(config)));
     layout.replies = place(&size, replies_max(config), sizeof(struct core_reply));
     layout.publications = place(&size, PUBLICATIONS_A_STEP, sizeof(struct core_publication));
     layout.records = place(&size, RECORDS_A_STEP, sizeof(struct core_record));
@@ -66,8 +72,10 @@ size_t core_size(const struct core_config *config, struct fault *fault)
         const char *name;
         uint64_t value, max;
     } limits[] = {
-        {"jobs", config->job_count, JOBS_MAX},
-        {"resources", config->resource_count, RESOURCES_MAX},
+        {"jobs", config->jobs_max, JOBS_MAX},
+        {"resources", config->resources_max, RESOURCES_MAX},
+        {"jobs", config->job_count, config->jobs_max},
+        {"resources", config->resource_count, config->resources_max},
         {"sessions", config->sessions_max, SESSIONS_MAX},
         {"waiters", config->waiters_max, WAITERS_MAX},
         {"pending calls", config->calls_max, CALLS_MAX},
@@ -75,7 +83,7 @@ size_t core_size(const struct core_config *config, struct fault *fault)
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         if (limits[i].value > limits[i].max) {
             (void)fault_set(fault, ERR_FULL,
-                            "%" PRIu64 " %s are more than the %" PRIu64 " that are supported",
+                            "%" PRIu64 " %s are more than the %" PRIu64 " that there is room for",
                             limits[i].value, limits[i].name, limits[i].max);
             return 0;
         }
@@ -83,42 +91,66 @@ size_t core_size(const struct core_config *config, struct fault *fault)
     return layout_of(config).size;
 }
 
-struct core *core_init(void *memory, const struct core_config *config)
+static void init_tables(struct core *self, const struct layout *at, const struct core_config *config)
 {
-    const struct layout layout = layout_of(config);
-    char *base = memory;
-    memset(memory, 0, layout.arena);
-    struct core *self = memory;
-    self->config = *config;
-    text_copy(self->version, sizeof self->version, config->version);
-    text_copy(self->profile, sizeof self->profile, config->profile);
+    const struct layout layout = *at;
+    char *base = (char *)self;
     self->resources = (struct resource *)(void *)(base + layout.resources);
     self->jobs = (struct job *)(void *)(base + layout.jobs);
+    names_init(&self->job_names, base + layout.job_names, config->jobs_max);
+    heap_init(&self->job_wall, base + layout.job_wall, config->jobs_max);
+    heap_init(&self->job_boot, base + layout.job_boot, config->jobs_max);
+    self->touched = (uint32_t *)(void *)(base + layout.touched);
     self->sessions = (struct session *)(void *)(base + layout.sessions);
     self->present = (uint32_t *)(void *)(base + layout.present);
+    names_init(&self->instance_names, base + layout.instance_names, config->sessions_max);
     self->waiters = (struct waiter *)(void *)(base + layout.waiters);
     self->leases = (struct lease *)(void *)(base + layout.leases);
-    self->lease_max = leases_max(config);
     self->calls = (struct call *)(void *)(base + layout.calls);
     self->owners = (struct owner *)(void *)(base + layout.owners);
     self->owner_max = owners_max(config);
+    names_init(&self->owner_names, base + layout.owner_names, self->owner_max);
+    self->alerts = (struct alert *)(void *)(base + layout.alerts);
+    self->alert_max = alerts_max(config);
+    names_init(&self->alert_names, base + layout.alert_names, self->alert_max);
     self->replies = (struct core_reply *)(void *)(base + layout.replies);
     self->reply_max = replies_max(config);
     self->publications = (struct core_publication *)(void *)(base + layout.publications);
     self->records = (struct core_record *)(void *)(base + layout.records);
     self->reads = (struct core_read *)(void *)(base + layout.reads);
     self->arena.data = base + layout.arena;
-    for (size_t i = 0; i < config->resource_count; i++) {
-        self->resources[i].config = config->resources[i];
-        text_copy(self->resources[i].name, sizeof self->resources[i].name, config->resources[i].name);
-        self->resources[i].config.name = self->resources[i].name;
-    }
+}
+
+// The topics that belong to nobody in particular.
+static void init_topics(struct core *self)
+{
+    list_init(&self->due);
+    list_init(&self->changed);
+    topic_init(&self->beat_topic, "beat", "");
+    for (int i = SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED; i <= SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON;
+         i++)
+        topic_init(&self->order_topics[i], "order", order_topic((Sb__OrderStatus)i));
+    for (enum alert_kind kind = 0; kind < ALERT_KIND_COUNT; kind++)
+        topic_init(&self->alert_topics[kind], "alert", alert_word(kind));
+}
+
+struct core *core_init(void *memory, const struct core_config *config)
+{
+    const struct layout layout = layout_of(config);
+    memset(memory, 0, layout.arena);
+    struct core *self = memory;
+    self->config = *config;
+    self->config.resources = NULL; // they were copied, and a reload brings others
+    self->config.jobs = NULL;
+    text_copy(self->version, sizeof self->version, config->version);
+    text_copy(self->profile, sizeof self->profile, config->profile);
+    init_tables(self, &layout, config);
+    init_topics(self);
+    for (size_t i = 0; i < config->resource_count; i++)
+        (void)resource_add(self, &config->resources[i]);
     for (size_t i = 0; i < config->job_count; i++) {
-        self->jobs[i].config = config->jobs[i];
-        text_copy(self->jobs[i].name, sizeof self->jobs[i].name, config->jobs[i].name);
-        self->jobs[i].config.name = self->jobs[i].name;
         assert(config->jobs[i].resource < config->resource_count);
-        assert(config->jobs[i].every_ms > 0);
+        (void)job_add(self, &config->jobs[i]);
     }
     return self;
 }
@@ -135,7 +167,13 @@ static bool take_one_shot(struct core *self, uint64_t peer, struct session *sess
     case SB__REQUEST__BODY_SNAPSHOT: view_snapshot(self, peer, request); return true;
     case SB__REQUEST__BODY_RUNS: view_runs(self, peer, request); return true;
     case SB__REQUEST__BODY_LEDGER: view_ledger(self, peer, request); return true;
+    case SB__REQUEST__BODY_PAUSES: view_pauses(self, peer, request); return true;
     case SB__REQUEST__BODY_CALL: route_call(self, peer, request); return true;
+    case SB__REQUEST__BODY_HOLD: hold_lay(self, peer, request); return true;
+    case SB__REQUEST__BODY_UNHOLD: hold_take_off(self, peer, request); return true;
+    case SB__REQUEST__BODY_REVOKE: lease_revoke(self, peer, request); return true;
+    case SB__REQUEST__BODY_REBIND: owner_rebind(self, peer, request); return true;
+    case SB__REQUEST__BODY_RELOAD: reload_ask(self, peer, request); return true;
     default: return false;
     }
 }
@@ -160,19 +198,6 @@ static void take_in_session(struct core *self, uint64_t peer, struct session *se
     }
 }
 
-// Requests that this version knows and does not take, with or without a session.
-static bool is_unsupported(const Sb__Request *request)
-{
-    switch (request->body_case) {
-    case SB__REQUEST__BODY_HOLD:
-    case SB__REQUEST__BODY_UNHOLD:
-    case SB__REQUEST__BODY_REVOKE:
-    case SB__REQUEST__BODY_RELOAD:
-    case SB__REQUEST__BODY_PAUSES: return true;
-    default: return false;
-    }
-}
-
 static void take_request(struct core *self, uint64_t peer, const Sb__Request *request)
 {
     struct session *session = session_find(self, request->session);
@@ -183,12 +208,9 @@ static void take_request(struct core *self, uint64_t peer, const Sb__Request *re
         session->seen_ms = self->wall_ms;
         session->peer = peer;
     }
-    if (is_unsupported(request)) {
-        (void)reply_add(self, peer, request->id, SB__CODE__CODE_INVALID,
-                        "this request is not supported by this version");
-        return;
-    }
-    if (take_one_shot(self, peer, session, request))
+    const bool is_known =
+        session != NULL || request->session == 0 || request->body_case == SB__REQUEST__BODY_HELLO;
+    if (is_known && take_one_shot(self, peer, session, request))
         return;
     if (session == NULL) {
         (void)reply_add(self, peer, request->id, SB__CODE__CODE_NO_SESSION,
@@ -206,13 +228,13 @@ static bool take_time(struct core *self)
     const bool was_behind = self->is_behind;
     self->is_behind = false;
     beat_advance(self);
-    for (uint32_t i = 0; was_behind && i < self->config.resource_count; i++)
+    for (uint32_t i = 0; was_behind && i < self->resource_count; i++)
         resource_advance(self, i); // grants that had no room
     bool all = leases_advance(self);
     pauses_advance(self);
     all = waiters_advance(self) && all;
-    all = runs_advance(self) && all;
-    all = schedule_advance(self) && all;
+    all = holds_advance(self) && all;
+    all = jobs_advance(self) && all;
     all = route_advance(self) && all;
     return all && !self->is_behind;
 }
@@ -229,13 +251,13 @@ int64_t core_deadline(const struct core *self)
     if (self->is_behind)
         return self->boot_ms;
     if (self->stopping && !core_stopped(self))
-        return self->boot_ms + STOP_LOOK_MS;
+        return self->boot_ms + LOOK_MS;
     int64_t deadline = self->next_beat;
     deadline = least(deadline, leases_deadline(self));
     deadline = least(deadline, pauses_deadline(self));
     deadline = least(deadline, waiters_deadline(self));
-    deadline = least(deadline, runs_deadline(self));
-    deadline = least(deadline, schedule_deadline(self));
+    deadline = least(deadline, holds_deadline(self));
+    deadline = least(deadline, jobs_deadline(self));
     return least(deadline, route_deadline(self));
 }
 
@@ -249,14 +271,18 @@ void core_step(struct core *self, const struct core_event *event, struct core_up
     self->update_number++;
     self->arena.used = 0;
     self->reply_count = self->publication_count = self->record_count = self->read_count = 0;
+    self->wants_reload = false;
+    terms_take_effect(self);
     switch (event->kind) {
     case CORE_EVENT_START: recover_start(self, event); break;
     case CORE_EVENT_REQUEST: take_request(self, event->request.peer, event->request.request); break;
     case CORE_EVENT_PEER_GONE: sessions_lose_peer(self, event->peer_gone); break;
+    case CORE_EVENT_RELOAD: reload_take(self, event); break;
     case CORE_EVENT_STOP: recover_stop(self); break;
     case CORE_EVENT_TIME: self->is_behind = !take_time(self); break;
     }
     numbers_keep(self);
+    jobs_look(self);
     *ret = (struct core_update){.replies = self->replies,
                                 .reply_count = self->reply_count,
                                 .publications = self->publications,
@@ -264,7 +290,8 @@ void core_step(struct core *self, const struct core_event *event, struct core_up
                                 .records = self->records,
                                 .record_count = self->record_count,
                                 .reads = self->reads,
-                                .read_count = self->read_count};
+                                .read_count = self->read_count,
+                                .reload = self->wants_reload ? &self->reload : NULL};
 }
 
 uint64_t core_update_number(const struct core *self)

@@ -1,6 +1,7 @@
 // The broker's decisions: one pure state machine.
 //
-//   event (time, request, what was stored) ──► core_step ──► update (replies, publications, records, reads)
+//   event (time, request, config, what was stored) ──► core_step ──► update (replies, publications, records,
+//   reads)
 //
 // It reads no clock, does no I/O and allocates nothing after core_init: its memory is given to it, each table
 // with the capacity that the config names. Whoever runs it (net and journal in the broker, the simulator in
@@ -38,6 +39,7 @@ struct core_resource_config {
     int64_t max_exclusive_ms;
     int64_t max_exclusive_streak_ms;
     int64_t aging_ms;
+    bool revokes; // a pause that cannot complete revokes the leases in its way; false: it is refused
 };
 
 // A job, as configured.
@@ -54,6 +56,9 @@ struct core_job_config {
     int64_t settle_ms;
     int64_t retry_after_ms;
     int64_t fresh_within_ms;
+    int64_t max_duration_ms;
+    bool queues_overlap; // a slot in the job's own run waits behind it; false: it is skipped
+    bool catches_up;     // slots missed while the broker was down get one run; false: none
 };
 
 struct core_config {
@@ -61,6 +66,8 @@ struct core_config {
     size_t resource_count;
     const struct core_job_config *jobs;
     size_t job_count;
+    uint32_t jobs_max; // room for those of a reload; at least job_count
+    uint32_t resources_max;
     int64_t beat_ms;
     int64_t session_ttl_ms;
     uint32_t sessions_max;
@@ -72,16 +79,20 @@ struct core_config {
 
 // Tables of the journal. The key of each is bytes; the value a message of store.proto.
 enum core_table {
-    CORE_TABLE_META,   // "meta" → StoredMeta: epoch, blocks of numbers, clean stop, largest ttl
-    CORE_TABLE_JOB,    // job name → StoredJob: last slot, figures
-    CORE_TABLE_RUN,    // number → StoredRun: open and ended runs
-    CORE_TABLE_LEDGER, // job name, 0, big-endian slot → StoredLedgerEntry
-    CORE_TABLE_OWNER,  // entity or call name → StoredOwner
-    CORE_TABLE_LEASE,  // big-endian token → StoredLease
+    CORE_TABLE_META,     // "meta" → StoredMeta: epoch, blocks of numbers, clean stop, largest ttl
+    CORE_TABLE_JOB,      // job name → StoredJob: last slot, figures
+    CORE_TABLE_RUN,      // number → StoredRun: open and ended runs
+    CORE_TABLE_LEDGER,   // job name, 0, big-endian slot → StoredLedgerEntry
+    CORE_TABLE_OWNER,    // entity or call name → StoredOwner
+    CORE_TABLE_LEASE,    // big-endian token → StoredLease
+    CORE_TABLE_HOLD,     // big-endian number → StoredHold
+    CORE_TABLE_ALERT,    // kind, ".", subject → StoredAlert
+    CORE_TABLE_RESOURCE, // resource name → StoredResource
+    CORE_TABLE_PAUSE,    // resource name, 0, big-endian time in 1/1024 ms → StoredPause
     CORE_TABLE_COUNT
 };
 
-enum { CORE_KEY_MAX = 80 };
+enum { CORE_KEY_MAX = 192 };
 
 // One change of the journal.
 struct core_record {
@@ -116,8 +127,14 @@ struct core_read {
     size_t from_size;
     uint8_t to[CORE_KEY_MAX];
     size_t to_size;
-    const char *job; // keep only entries of this job; NULL for all
+    const char *job; // keep only entries of this job, or resource; NULL for all
     uint32_t limit;
+};
+
+// Somebody asked for a reload: the shell reads the config again and gives it with a RELOAD event.
+struct core_reload_wish {
+    uint64_t peer;
+    uint64_t request;
 };
 
 // What a step decided. Arrays belong to the core.
@@ -130,6 +147,7 @@ struct core_update {
     size_t record_count;
     const struct core_read *reads;
     size_t read_count;
+    const struct core_reload_wish *reload; // NULL: nobody asked
 };
 
 enum core_event_kind {
@@ -137,6 +155,7 @@ enum core_event_kind {
     CORE_EVENT_REQUEST,   // a request came
     CORE_EVENT_PEER_GONE, // a reply to this peer could not be delivered
     CORE_EVENT_TIME,      // core_deadline has come
+    CORE_EVENT_RELOAD,    // the config was read again
     CORE_EVENT_STOP,      // a clean stop begins: no more grants, live leases are journalled
 };
 
@@ -149,7 +168,7 @@ struct core_event {
     union {
         struct {
             const struct core_record
-                *records; // all of the tables META, JOB, OWNER, LEASE, and the open runs of RUN
+                *records; // all of the tables but LEDGER and PAUSE; of RUN only those that are open
             size_t count;
             uint64_t entropy; // seeds what must be random
         } start;
@@ -158,6 +177,11 @@ struct core_event {
             const Sb__Request *request;
         } request;
         uint64_t peer_gone;
+        struct {
+            const struct core_config *config; // resources and jobs are taken from it; NULL: it is refused
+            const char *why;                  // then: one line for a person
+            struct core_reload_wish wish;     // of whom to answer; peer 0: nobody
+        } reload;
     };
 };
 

@@ -1,11 +1,11 @@
 // What was: looks into the journal on behalf of a peer.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <string.h>
 
 // A look that is under way; its answer comes by core_read_reply.
-static struct core_read *read_add(struct core *self, uint64_t peer, const Sb__Request *request,
-                                  enum core_table table, uint32_t limit)
+struct core_read *read_add(struct core *self, uint64_t peer, const Sb__Request *request,
+                           enum core_table table, uint32_t limit)
 {
     struct core_read *read = &self->reads[self->read_count++];
     *read = (struct core_read){.peer = peer,
@@ -13,6 +13,19 @@ static struct core_read *read_add(struct core *self, uint64_t peer, const Sb__Re
                                .table = table,
                                .limit = limit > 0 && limit < HISTORY_PAGE ? limit : HISTORY_PAGE};
     return read;
+}
+
+void read_range(struct core_read *read, const char *name, int64_t from, int64_t to)
+{
+    read->from_size = key_slot(read->from, name, from);
+    read->to_size = key_slot(read->to, name, to);
+}
+
+void read_everything(struct core_read *read)
+{
+    read->from_size = 1;
+    memset(read->to, 0xff, CORE_KEY_MAX);
+    read->to_size = CORE_KEY_MAX;
 }
 
 // The job asked for; false after it was refused because there is none.
@@ -47,15 +60,11 @@ void view_ledger(struct core *self, uint64_t peer, const Sb__Request *request)
         return;
     struct core_read *read = read_add(self, peer, request, CORE_TABLE_LEDGER, ledger->limit);
     read->job = job != NULL ? job->name : NULL;
-    if (job != NULL) {
-        const int64_t from = ledger->from_ms > 0 ? ledger->from_ms : 0;
-        read->from_size = key_slot(read->from, job->name, from);
-        read->to_size = key_slot(read->to, job->name, ledger->to_ms > 0 ? ledger->to_ms : INT64_MAX);
-    } else {
-        read->from_size = 1;
-        memset(read->to, 0xff, CORE_KEY_MAX);
-        read->to_size = CORE_KEY_MAX;
-    }
+    if (job != NULL)
+        read_range(read, job->name, ledger->from_ms > 0 ? ledger->from_ms : 0,
+                   ledger->to_ms > 0 ? ledger->to_ms : INT64_MAX);
+    else
+        read_everything(read);
 }
 
 static void fill_runs(struct core *self, Sb__Reply *reply, const ProtobufCMessage *const *values,
@@ -98,9 +107,10 @@ const Sb__Reply *core_read_reply(struct core *self, const struct core_read *read
     reply->id = read->request;
     reply->epoch = self->epoch;
     reply->code = SB__CODE__CODE_OK;
-    if (read->table == CORE_TABLE_RUN)
-        fill_runs(self, reply, values, count);
-    else
-        fill_ledger(self, reply, values, count);
+    switch (read->table) {
+    case CORE_TABLE_RUN: fill_runs(self, reply, values, count); break;
+    case CORE_TABLE_PAUSE: pauses_fill(self, reply, read->job, values, count); break;
+    default: fill_ledger(self, reply, values, count); break;
+    }
     return reply;
 }

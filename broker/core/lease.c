@@ -1,12 +1,12 @@
 // Leases: asked for by claim, granted by pause.c, given back, ended.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 struct resource *resource_find(const struct core *self, const char *name)
 {
-    for (size_t i = 0; i < self->config.resource_count; i++) {
+    for (size_t i = 0; i < self->resource_count; i++) {
         if (strcmp(self->resources[i].name, name) == 0)
             return &self->resources[i];
     }
@@ -41,14 +41,14 @@ struct waiter *waiter_by_claim(const struct core *self, uint64_t claim)
 }
 
 // BOOTTIME until which renewals are accepted: the delay stands between this and the next grant.
-int64_t lease_renewable_boot(const struct core *self, const struct lease *lease)
+int64_t lease_renewable_boot(const struct lease *lease)
 {
-    return lease->end_boot + (lease->refused ? 0 : self->resources[lease->resource].config.grant_delay_ms);
+    return lease->end_boot + (lease->refused ? 0 : lease->delay_ms);
 }
 
-int64_t lease_free_boot(const struct core *self, const struct lease *lease)
+int64_t lease_free_boot(const struct lease *lease)
 {
-    return lease->end_boot + self->resources[lease->resource].config.grant_delay_ms + lease->settle_ms;
+    return lease->end_boot + lease->delay_ms + lease->settle_ms;
 }
 
 void lease_store(struct core *self, struct lease *lease)
@@ -65,6 +65,9 @@ void lease_store(struct core *self, struct lease *lease)
     stored->claim = lease->claim;
     stored->settle_ms = (uint32_t)lease->settle_ms;
     stored->instance = lease->instance;
+    stored->process = lease->process;
+    stored->ttl_ms = (uint32_t)lease->ttl_ms;
+    stored->delay_ms = (uint32_t)lease->delay_ms;
     stored->holder = arena_text(self, lease->holder);
     stored->reason = arena_text(self, lease->reason);
     uint8_t key[CORE_KEY_MAX];
@@ -76,7 +79,7 @@ void lease_store(struct core *self, struct lease *lease)
 static void publish_lease(struct core *self, const struct lease *lease, Sb__LeaseChange change)
 {
     struct resource *resource = &self->resources[lease->resource];
-    Sb__Event *event = publish(self, &resource->lease_topic, "lease", resource->name, false);
+    Sb__Event *event = publish(self, &resource->lease_topic, false);
     Sb__LeaseState *state = arena_take(self, sizeof *state);
     sb__lease_state__init(state);
     state->resource = resource->name;
@@ -98,7 +101,7 @@ static void reply_granted(struct core *self, uint64_t peer, uint64_t request, co
     Sb__Granted *granted = arena_take(self, sizeof *granted);
     sb__granted__init(granted);
     granted->token = lease->token;
-    granted->ttl_ms = (uint32_t)self->resources[lease->resource].config.lease_ttl_ms;
+    granted->ttl_ms = (uint32_t)self->resources[lease->resource].ttl_ms;
     granted->run = lease->run;
     granted->waited_ms = (uint32_t)lease->waited_ms;
     Sb__Reply *reply = reply_add(self, peer, request, SB__CODE__CODE_OK, NULL);
@@ -111,7 +114,8 @@ static void reply_granted(struct core *self, uint64_t peer, uint64_t request, co
 void lease_grant(struct core *self, size_t index)
 {
     assert(index < self->waiter_count);
-    assert(self->lease_count < self->lease_max);
+    assert(self->lease_count < LEASES_MAX);
+    assert(leases_of(self, self->waiters[index].resource, SB__MODE__MODE_EXCLUSIVE) == 0); // I2
     const struct waiter waiter = self->waiters[index];
     const struct resource *resource = &self->resources[waiter.resource];
     assert(waiter.pending);
@@ -124,8 +128,11 @@ void lease_grant(struct core *self, size_t index)
                             .attempt = waiter.attempt,
                             .claim = waiter.claim,
                             .instance = waiter.instance,
+                            .process = waiter.process,
                             .granted_boot = self->boot_ms,
-                            .end_boot = self->boot_ms + resource->config.lease_ttl_ms,
+                            .end_boot = self->boot_ms + resource->ttl_ms,
+                            .ttl_ms = resource->ttl_ms,
+                            .delay_ms = resource->config.grant_delay_ms,
                             .settle_ms = waiter.settle_ms,
                             .moved_boot = self->boot_ms,
                             .waited_ms = self->boot_ms - waiter.asked_boot,
@@ -156,7 +163,21 @@ static void count_held(struct core *self, const struct lease *lease)
         job->held_count++;
         if (resource->phase == PAUSE_DRAINING)
             histogram_add(&job->blocked_others, self->boot_ms - resource->drain_since);
+        job_touch(self, job);
     }
+}
+
+// A lease that was not given back is told of until one is.
+static void alert_end(struct core *self, const struct lease *lease, Sb__LeaseChange change)
+{
+    const char *resource = self->resources[lease->resource].name;
+    if (change == SB__LEASE_CHANGE__LEASE_CHANGE_RELEASED)
+        alert_clear(self, ALERT_LEASE_EXPIRED, resource);
+    else if (change == SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED)
+        alert_raise(self, ALERT_LEASE_EXPIRED, resource,
+                    arena_print(self, "%s%s%s did not give the lease %" PRIu64 " back", lease->holder,
+                                lease->job != JOB_NONE ? " with " : "",
+                                lease->job != JOB_NONE ? self->jobs[lease->job].name : "", lease->token));
 }
 
 void lease_end(struct core *self, size_t index, Sb__LeaseChange change)
@@ -167,12 +188,14 @@ void lease_end(struct core *self, size_t index, Sb__LeaseChange change)
     count_held(self, &gone);
     self->leases[index] = self->leases[--self->lease_count];
     publish_lease(self, &gone, change);
+    alert_end(self, &gone, change);
     if (gone.stored) {
         uint8_t key[CORE_KEY_MAX];
         const size_t size = key_number(key, gone.token);
         record_add(self, CORE_TABLE_LEASE, key, size, NULL);
     }
-    resource->refused_until = 0; // a blocker's lease ended: the next pause may start
+    if (gone.blocked)
+        resource->refused_until = 0; // a blocker's lease ended: the next pause may start
     if (gone.guarded)
         resource->guard = false;
     resource_advance(self, gone.resource);
@@ -186,18 +209,26 @@ static bool refuse_acquire(struct core *self, uint64_t peer, const struct sessio
 {
     const Sb__Acquire *acquire = request->acquire;
     const struct job *job = job_find(self, acquire->job);
+    const struct resource *resource = resource_find(self, acquire->resource);
     Sb__Code code = SB__CODE__CODE_OK;
     const char *text = NULL;
-    if (resource_find(self, acquire->resource) == NULL) {
+    if (resource == NULL || resource->removed) {
         code = SB__CODE__CODE_NOT_FOUND;
         text = arena_print(self, "no resource is called \"%s\"", acquire->resource);
+    } else if (acquire->settle_ms > SETTLE_MAX_MS) {
+        code = SB__CODE__CODE_INVALID;
+        text = arena_print(self, "a lease settles within %d ms", SETTLE_MAX_MS);
+    } else if (acquire->mode == SB__MODE__MODE_EXCLUSIVE && resource->order_holds > 0) {
+        code = SB__CODE__CODE_ON_HOLD;
+        text = hold_text(self, hold_of_resource(self, resource, true));
     } else if (acquire->claim == 0 ||
                (acquire->mode != SB__MODE__MODE_SHARED && acquire->mode != SB__MODE__MODE_EXCLUSIVE)) {
         code = SB__CODE__CODE_INVALID;
         text = "a wish needs a mode and a claim: a random number other than 0";
     } else if (acquire->mode == SB__MODE__MODE_SHARED &&
-               (job == NULL || job->config.resource !=
-                                   (uint32_t)(resource_find(self, acquire->resource) - self->resources))) {
+               (job == NULL ||
+                &self->resources[run_is_open(job) ? job->terms.resource : job->config.resource] !=
+                    resource)) {
         code = SB__CODE__CODE_NOT_FOUND;
         text = arena_print(self, "no job of %s is called \"%s\"", acquire->resource, acquire->job);
     } else if (acquire->mode == SB__MODE__MODE_SHARED &&
@@ -217,15 +248,26 @@ static bool refuse_acquire(struct core *self, uint64_t peer, const struct sessio
     return code != SB__CODE__CODE_OK;
 }
 
-// The wish of a claim that already has its lease: the same lease (†), for a full ttl from now.
-static void grant_again(struct core *self, uint64_t peer, const Sb__Request *request, struct lease *lease)
+void lease_extend(struct core *self, struct lease *lease, const struct session *session)
 {
-    if (self->boot_ms > lease_renewable_boot(self, lease) || lease->refused) {
+    const bool is_longer = self->resources[lease->resource].ttl_ms > lease->ttl_ms;
+    lease->ttl_ms = self->resources[lease->resource].ttl_ms;
+    lease->end_boot = self->boot_ms + lease->ttl_ms;
+    lease->process = session->process;
+    if (lease->stored && is_longer) // a restart must wait for it
+        lease_store(self, lease);
+}
+
+// The wish of a claim that already has its lease: the same lease (†), for a full ttl from now.
+static void grant_again(struct core *self, uint64_t peer, const struct session *session,
+                        const Sb__Request *request, struct lease *lease)
+{
+    if (self->boot_ms > lease_renewable_boot(lease) || lease_refuses(self, lease)) {
         (void)reply_add(self, peer, request->id, SB__CODE__CODE_LEASE_LOST,
                         "this claim had a lease, which has ended");
         return;
     }
-    lease->end_boot = self->boot_ms + self->resources[lease->resource].config.lease_ttl_ms;
+    lease_extend(self, lease, session);
     reply_granted(self, peer, request->id, lease);
 }
 
@@ -233,7 +275,8 @@ static void grant_again(struct core *self, uint64_t peer, const Sb__Request *req
 static struct waiter *waiter_add(struct core *self, const struct session *session, const Sb__Acquire *acquire)
 {
     uint64_t ticket = acquire->ticket;
-    if (ticket == 0 || ticket >= self->tickets_first) // one of this epoch was lost with its place (I7)
+    const bool returns = self->boot_ms - self->started_boot <= TICKETS_HONOURED_MS;
+    if (ticket == 0 || !returns || ticket >= self->tickets_first) // this epoch's was lost with its place (I7)
         ticket = number_next(self, &self->tickets);
     if (self->waiter_count == self->config.waiters_max || ticket == 0)
         return NULL;
@@ -248,6 +291,7 @@ static struct waiter *waiter_add(struct core *self, const struct session *sessio
                         .job = shared ? job_index(self, job) : JOB_NONE,
                         .run = shared ? acquire->run : 0,
                         .attempt = acquire->attempt,
+                        .process = session->process,
                         .since_boot = shared ? job->current.due_boot : self->boot_ms,
                         .asked_boot = self->boot_ms,
                         .until_boot = acquire->wait_ms > 0 ? self->boot_ms + acquire->wait_ms : INT64_MAX};
@@ -257,6 +301,7 @@ static struct waiter *waiter_add(struct core *self, const struct session *sessio
         job->current.seen_boot = self->boot_ms;
         text_copy(job->current.service, sizeof job->current.service, session->name);
         run_stage(self, job, SB__STAGE__STAGE_QUEUED);
+        alert_clear(self, ALERT_NO_SERVICE, job->name);
     }
     return waiter;
 }
@@ -266,7 +311,7 @@ static void take_ask(struct core *self, struct waiter *waiter, uint64_t peer, co
                      const Sb__Request *request)
 {
     const Sb__Acquire *acquire = request->acquire;
-    const int64_t quarter = self->resources[waiter->resource].config.lease_ttl_ms / 4;
+    const int64_t quarter = self->resources[waiter->resource].ttl_ms / 4;
     if (waiter->pending)
         waiter_answer_waiting(self, waiter);
     waiter->pending = true;
@@ -274,7 +319,10 @@ static void take_ask(struct core *self, struct waiter *waiter, uint64_t peer, co
     waiter->request = request->id;
     waiter->session = session->number;
     waiter->instance = session->instance;
-    waiter->settle_ms = acquire->settle_ms;
+    waiter->process = session->process;
+    // A sync's own config says how long its cut export goes on; an order's request is its client's to know.
+    waiter->settle_ms =
+        waiter->job != JOB_NONE ? self->jobs[waiter->job].terms.settle_ms : acquire->settle_ms;
     waiter->poll_ms = acquire->poll_ms < quarter ? acquire->poll_ms : quarter;
     waiter->answer_boot = self->boot_ms + waiter->poll_ms;
     text_copy(waiter->holder, sizeof waiter->holder, session->name);
@@ -303,18 +351,23 @@ void lease_acquire(struct core *self, uint64_t peer, const struct session *sessi
         return;
     }
     if (lease != NULL) {
-        grant_again(self, peer, request, lease);
+        grant_again(self, peer, session, request, lease);
         return;
     }
     if (refuse_acquire(self, peer, session, request))
         return;
-    if (waiter != NULL && waiter->timed_out) {
-        waiter_answer_timed_out(self, peer, request->id, waiter->resource, waiter->reason);
+    if (waiter != NULL && waiter->verdict != SB__CODE__CODE_UNSPECIFIED) {
+        waiter_answer_verdict(self, peer, request->id, waiter);
         waiter_remove(self, (size_t)(waiter - self->waiters));
         return;
     }
-    if (waiter == NULL)
+    if (waiter == NULL) {
+        if (acquire->mode ==
+            SB__MODE__MODE_SHARED) // a run waits once: a new wish takes the place of an older one
+            waiters_of_run_end(self, job_index(self, job_find(self, acquire->job)), acquire->run,
+                               "this run has another wish");
         waiter = waiter_add(self, session, acquire);
+    }
     if (waiter == NULL) {
         (void)reply_add(self, peer, request->id, SB__CODE__CODE_BUSY,
                         "too many wait already; ask again later");
@@ -362,7 +415,7 @@ void lease_release(struct core *self, uint64_t peer, const struct session *sessi
     }
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL); // one that is not known was given back
     // One that had ended before is not given back by this: its delay and settle time stand (I4).
-    if (lease != NULL && self->boot_ms <= lease_renewable_boot(self, lease))
+    if (lease != NULL && self->boot_ms <= lease_renewable_boot(lease))
         give_back(self, lease, request->release->yielded);
 }
 
@@ -384,16 +437,32 @@ void lease_withdraw(struct core *self, uint64_t peer, const struct session *sess
             (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT, "withdrawn");
         waiter_remove(self, (size_t)(waiter - self->waiters));
         resource_advance(self, resource);
-    } else if (lease != NULL) {
+    } else if (lease != NULL && self->boot_ms <= lease_renewable_boot(lease)) {
         give_back(self, lease, false);
     }
 }
 
-void leases_of_instance_end(struct core *self, uint64_t instance, const Sb__Hello *hello)
+void lease_revoke(struct core *self, uint64_t peer, const Sb__Request *request)
+{
+    const Sb__Revoke *revoke = request->revoke;
+    struct lease *lease = lease_find(self, revoke->token);
+    if (lease == NULL || (revoke->resource[0] != '\0' &&
+                          strcmp(revoke->resource, self->resources[lease->resource].name) != 0)) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_NOT_FOUND,
+                        arena_print(self, "no lease has the token %" PRIu64, revoke->token));
+        return;
+    }
+    lease->refused = lease->revoked = true;
+    text_copy(lease->reason, sizeof lease->reason,
+              arena_print(self, "revoked by %s: %s", revoke->by, revoke->reason));
+    (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+}
+
+void leases_of_process_end(struct core *self, const Sb__Hello *hello)
 {
     for (size_t i = 0; i < self->lease_count; i++) {
         struct lease *lease = &self->leases[i];
-        bool reserved = lease->instance != instance;
+        bool reserved = lease->instance != hello->instance || lease->process == hello->process;
         for (size_t k = 0; k < hello->n_leases && !reserved; k++)
             reserved = hello->leases[k]->token == lease->token;
         if (!reserved && lease->end_boot > self->boot_ms) {
@@ -411,7 +480,7 @@ bool leases_advance(struct core *self)
         const struct lease *lease = &self->leases[i];
         if (!update_has_room(self))
             return false;
-        if (self->boot_ms < lease_free_boot(self, lease)) {
+        if (self->boot_ms < lease_free_boot(lease)) {
             i++;
             continue;
         }
@@ -419,7 +488,9 @@ bool leases_advance(struct core *self)
         if (job != NULL && job->current.number == lease->run &&
             job->current.stage == SB__STAGE__STAGE_FETCHING)
             run_stage(self, &self->jobs[lease->job], SB__STAGE__STAGE_YIELDED); // it may ask for another turn
-        lease_end(self, i, SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED);
+        lease_end(self, i,
+                  lease->revoked ? SB__LEASE_CHANGE__LEASE_CHANGE_REVOKED
+                                 : SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED);
         i = 0;
     }
     return true;
@@ -429,7 +500,7 @@ int64_t leases_deadline(const struct core *self)
 {
     int64_t deadline = INT64_MAX;
     for (size_t i = 0; i < self->lease_count; i++) {
-        const int64_t free = lease_free_boot(self, &self->leases[i]);
+        const int64_t free = lease_free_boot(&self->leases[i]);
         if (free < deadline)
             deadline = free;
     }

@@ -1,11 +1,32 @@
 // Tokens, runs and tickets are given out from blocks whose end was stored before (I3, I12): none ever comes
 // twice, and giving one out costs no commit.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 uint64_t number_next(struct core *self, struct numbers *numbers)
 {
     (void)self;
     return numbers->next < numbers->end ? numbers->next++ : 0;
+}
+
+bool number_is_left(const struct numbers *numbers)
+{
+    return numbers->next < numbers->end;
+}
+
+// How long after an unclean stop a lease of this resource can still be at work, but for an order's own settle
+// time, which lies with it in the journal.
+int64_t resource_life_ms(const struct core *self, const struct resource *resource)
+{
+    int64_t settle = 0;
+    for (size_t i = 0; i < self->job_count; i++) {
+        const struct core_job_config *config = &self->jobs[i].config;
+        if (self->jobs[i].presence != JOB_ABSENT && &self->resources[config->resource] == resource &&
+            config->settle_ms > settle)
+            settle = config->settle_ms;
+    }
+    const int64_t ttl =
+        resource->ttl_ms > resource->config.lease_ttl_ms ? resource->ttl_ms : resource->config.lease_ttl_ms;
+    return ttl + resource->config.grant_delay_ms + settle;
 }
 
 void meta_store(struct core *self, bool clean)
@@ -18,12 +39,7 @@ void meta_store(struct core *self, bool clean)
     meta->tickets_end = self->tickets.reserved;
     meta->clean = clean;
     meta->ttl_max_ms = self->ttl_before_ms;
-    for (size_t i = 0; i < self->config.resource_count; i++) {
-        const struct core_resource_config *config = &self->resources[i].config;
-        const int64_t life = config->lease_ttl_ms + config->grant_delay_ms;
-        if (life > meta->ttl_max_ms)
-            meta->ttl_max_ms = life;
-    }
+    meta->ttl_max_ms = self->life_max_ms > meta->ttl_max_ms ? self->life_max_ms : meta->ttl_max_ms;
     record_add(self, CORE_TABLE_META, "meta", 4, &meta->base);
     self->numbers_update = self->update_number;
 }

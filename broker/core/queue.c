@@ -2,17 +2,17 @@
 //
 // Exclusive: first come, first served (I7). Shared: by priority, which grows by one level for each `aging`,
 // then by the time since DUE, then by ticket. Order is total: never an address, never a hash.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static int64_t level_of(const struct core *self, const struct waiter *waiter)
 {
     const int64_t aging = self->resources[waiter->resource].config.aging_ms;
     const int64_t age = self->boot_ms - waiter->since_boot;
-    return (int64_t)self->jobs[waiter->job].config.priority + (aging > 0 && age > 0 ? age / aging : 0);
+    return (int64_t)self->jobs[waiter->job].terms.priority + (aging > 0 && age > 0 ? age / aging : 0);
 }
 
 // Whether `a` goes before `b`; both wait in the same mode for the same resource.
-static bool goes_before(const struct core *self, const struct waiter *a, const struct waiter *b)
+static bool is_ahead(const struct core *self, const struct waiter *a, const struct waiter *b)
 {
     if (a->mode == SB__MODE__MODE_SHARED) {
         const int64_t levels = level_of(self, a) - level_of(self, b);
@@ -28,13 +28,15 @@ static bool goes_before(const struct core *self, const struct waiter *a, const s
 
 static bool is_stale(const struct core *self, const struct job *job)
 {
-    return self->wall_ms - job->last_success_ms > job->config.fresh_within_ms;
+    return job->last_success_ms == 0 || self->wall_ms >= job_stale_ms(job);
 }
 
-// Whether a shared waiter may have a turn at all now: not beside another lease of its job, and under the
-// streak's guard only if it is stale.
+// Whether a shared waiter may have a turn at all now: not on hold, not beside another lease of its job, and
+// under the streak's guard only if it is stale.
 static bool may_run(const struct core *self, const struct waiter *waiter)
 {
+    if (self->jobs[waiter->job].holds > 0 || self->resources[waiter->resource].holds > 0)
+        return false;
     for (size_t i = 0; i < self->lease_count; i++) {
         if (self->leases[i].job == waiter->job && self->leases[i].resource == waiter->resource)
             return false;
@@ -47,11 +49,12 @@ size_t queue_first(const struct core *self, uint32_t resource, Sb__Mode mode)
     size_t first = SIZE_MAX;
     for (size_t i = 0; i < self->waiter_count; i++) {
         const struct waiter *waiter = &self->waiters[i];
-        if (waiter->resource != resource || waiter->mode != mode || waiter->timed_out)
+        if (waiter->resource != resource || waiter->mode != mode ||
+            waiter->verdict != SB__CODE__CODE_UNSPECIFIED)
             continue;
         if (mode == SB__MODE__MODE_SHARED && !may_run(self, waiter))
             continue;
-        if (first == SIZE_MAX || goes_before(self, waiter, &self->waiters[first]))
+        if (first == SIZE_MAX || is_ahead(self, waiter, &self->waiters[first]))
             first = i;
     }
     return first;
@@ -65,18 +68,21 @@ size_t queue_count(const struct core *self, uint32_t resource, Sb__Mode mode)
     return count;
 }
 
+bool queue_goes_before(const struct core *self, const struct waiter *other, const struct waiter *waiter)
+{
+    if (other == waiter || other->resource != waiter->resource ||
+        other->verdict != SB__CODE__CODE_UNSPECIFIED)
+        return false;
+    if (other->mode != waiter->mode)
+        return other->mode == SB__MODE__MODE_EXCLUSIVE;
+    return is_ahead(self, other, waiter);
+}
+
 uint32_t queue_position(const struct core *self, const struct waiter *waiter)
 {
     uint32_t position = 1;
-    for (size_t i = 0; i < self->waiter_count; i++) {
-        const struct waiter *other = &self->waiters[i];
-        if (other == waiter || other->resource != waiter->resource)
-            continue;
-        // Every exclusive goes before every shared one.
-        const bool before = other->mode == waiter->mode ? goes_before(self, other, waiter)
-                                                        : other->mode == SB__MODE__MODE_EXCLUSIVE;
-        position += before ? 1 : 0;
-    }
+    for (size_t i = 0; i < self->waiter_count; i++)
+        position += queue_goes_before(self, &self->waiters[i], waiter) ? 1 : 0;
     return position;
 }
 
@@ -86,58 +92,71 @@ void waiter_remove(struct core *self, size_t index)
     self->waiters[index] = self->waiters[--self->waiter_count];
 }
 
-void waiters_of_run_end(struct core *self, uint32_t job, uint64_t run)
+void waiters_of_run_end(struct core *self, uint32_t job, uint64_t run, const char *why)
 {
     const size_t before = self->waiter_count;
+    const uint32_t resource = self->jobs[job].terms.resource;
     for (size_t i = self->waiter_count; i-- > 0;) {
         const struct waiter *waiter = &self->waiters[i];
         if (waiter->job != job || waiter->run != run)
             continue;
         if (waiter->pending)
-            (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT,
-                            "this run has ended");
+            (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT, why);
         waiter_remove(self, i);
     }
     if (self->waiter_count < before)
-        resource_advance(self, self->jobs[job].config.resource);
+        resource_advance(self, resource);
 }
 
-void waiters_of_instance_end(struct core *self, uint64_t instance)
+void waiters_of_process_end(struct core *self, uint64_t instance, uint64_t process)
 {
+    const size_t before = self->waiter_count;
     for (size_t i = self->waiter_count; i-- > 0;) {
-        if (self->waiters[i].instance == instance)
+        if (self->waiters[i].instance == instance && self->waiters[i].process != process)
             waiter_remove(self, i);
     }
-    for (uint32_t i = 0; i < self->config.resource_count; i++)
+    for (uint32_t i = 0; i < self->resource_count && self->waiter_count < before; i++)
         resource_advance(self, i);
 }
 
-void waiter_answer_timed_out(struct core *self, uint64_t peer, uint64_t request, uint32_t resource,
-                             const char *text)
+void waiter_answer_verdict(struct core *self, uint64_t peer, uint64_t request, const struct waiter *waiter)
 {
+    Sb__Reply *reply = reply_add(self, peer, request, waiter->verdict, waiter->reason);
+    if (waiter->verdict != SB__CODE__CODE_PAUSE_TIMEOUT)
+        return;
     Sb__Waiting *waiting = arena_take(self, sizeof *waiting);
     sb__waiting__init(waiting);
     waiting->eta_ms = -1;
-    view_blockers(self, resource, &waiting->blockers, &waiting->n_blockers);
-    Sb__Reply *reply = reply_add(self, peer, request, SB__CODE__CODE_PAUSE_TIMEOUT, text);
+    view_blockers(self, waiter->resource, &waiting->blockers, &waiting->n_blockers);
     reply->body_case = SB__REPLY__BODY_WAITING;
     reply->waiting = waiting;
 }
 
-void waiters_time_out(struct core *self, uint32_t resource, const char *text)
+// The wait of a waiter is over with this reply: now, or when it asks again. True if it was removed.
+static bool waiter_end(struct core *self, size_t index, Sb__Code verdict, const char *text)
+{
+    struct waiter *waiter = &self->waiters[index];
+    waiter->verdict = verdict;
+    waiter->until_boot = INT64_MAX;
+    text_copy(waiter->reason, sizeof waiter->reason, text);
+    if (!waiter->pending)
+        return false;
+    waiter_answer_verdict(self, waiter->peer, waiter->request, waiter);
+    waiter_remove(self, index);
+    return true;
+}
+
+void exclusive_waiters_end(struct core *self, uint32_t resource, Sb__Code verdict, const char *text)
 {
     size_t next;
     while (update_has_room(self) &&
-           (next = queue_first(self, resource, SB__MODE__MODE_EXCLUSIVE)) != SIZE_MAX) {
-        struct waiter *waiter = &self->waiters[next];
-        if (waiter->pending) {
-            waiter_answer_timed_out(self, waiter->peer, waiter->request, resource, text);
-            waiter_remove(self, next);
-        } else {
-            waiter->timed_out = true;
-            text_copy(waiter->reason, sizeof waiter->reason, text);
-        }
-    }
+           (next = queue_first(self, resource, SB__MODE__MODE_EXCLUSIVE)) != SIZE_MAX)
+        (void)waiter_end(self, next, verdict, text);
+}
+
+int64_t waiter_silence_ms(const struct waiter *waiter)
+{
+    return 2 * waiter->poll_ms > WAITER_SILENCE_MS ? 2 * waiter->poll_ms : WAITER_SILENCE_MS;
 }
 
 void waiter_answer_waiting(struct core *self, struct waiter *waiter)
@@ -153,8 +172,7 @@ void waiter_answer_waiting(struct core *self, struct waiter *waiter)
     reply->body_case = SB__REPLY__BODY_WAITING;
     reply->waiting = waiting;
     waiter->pending = false;
-    const int64_t silence = 2 * waiter->poll_ms > WAITER_SILENCE_MS ? 2 * waiter->poll_ms : WAITER_SILENCE_MS;
-    waiter->drop_boot = self->boot_ms + silence;
+    waiter->drop_boot = self->boot_ms + waiter_silence_ms(waiter);
 }
 
 // What time does to one waiter; true if it was removed.
@@ -163,12 +181,10 @@ static bool advance(struct core *self, size_t index)
     struct waiter *waiter = &self->waiters[index];
     const uint32_t resource = waiter->resource;
     if (self->boot_ms >= waiter->until_boot) {
-        if (waiter->pending)
-            (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_TIMEOUT,
-                            "the lease was not granted within the time given");
-        waiter_remove(self, index);
+        const bool gone = waiter_end(self, index, SB__CODE__CODE_TIMEOUT,
+                                     "the lease was not granted within the time given");
         resource_advance(self, resource);
-        return true;
+        return gone;
     }
     if (waiter->pending && self->boot_ms >= waiter->answer_boot)
         waiter_answer_waiting(self, waiter);

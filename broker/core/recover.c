@@ -1,5 +1,5 @@
 // Start from what the journal recovered, and the clean stop that leaves nothing to wait for (I12).
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <string.h>
 
@@ -62,7 +62,12 @@ static void recover_job(struct core *self, const Sb__StoredJob *stored)
     job->missed = stored->missed;
     job->seen = stored->seen;
     job->unchanged = stored->unchanged;
-    job->mended = stored->mended;
+    job->known_since_ms = stored->known_since_ms;
+    job->lost = (struct lost_run){.number = stored->lost_run,
+                                  .slot_ms = stored->lost_slot_ms,
+                                  .due_ms = stored->lost_due_ms,
+                                  .attempt = stored->lost_attempt,
+                                  .cause = stored->lost_cause};
     recover_histogram(&job->duration, stored->duration);
     recover_histogram(&job->queued, stored->queued);
     recover_histogram(&job->blocked_others, stored->blocked_others);
@@ -80,9 +85,13 @@ static void recover_open_run(struct core *self, const Sb__StoredRun *stored)
     struct run run;
     recover_run(self, &run, stored->run);
     run.instance = stored->instance;
-    if (stored->retry_ms != 0)
-        run.retry_boot = stored->retry_ms > self->wall_ms ? self->boot_ms + (stored->retry_ms - self->wall_ms)
-                                                          : self->boot_ms;
+    run.before = stored->before;
+    if (stored->retry_ms != 0) { // by the wall clock, but no longer than it would have been
+        const int64_t left = stored->retry_ms - self->wall_ms;
+        const int64_t longest = job->config.retry_after_ms;
+        run.retry_boot = self->boot_ms + (left < 0 ? 0 : left < longest ? left : longest);
+    }
+    job->terms = job->config;
     if (job->current.number == 0) {
         job->current = run;
     } else if (run.number > job->current.number) {
@@ -93,26 +102,26 @@ static void recover_open_run(struct core *self, const Sb__StoredRun *stored)
     }
 }
 
-// Places the job on its grid: after its last slot, or from now on.
-static void place_on_grid(struct core *self, struct job *job)
-{
-    job->last_due_boot = self->boot_ms;
-    job->is_new = job->last_slot_ms == 0;
-    if (job->is_new) // its slots count from now on, and a later stop misses none
-        job->last_slot_ms = slot_after(&job->config, self->wall_ms) - job->config.every_ms;
-    job->next_slot_ms = slot_after(&job->config, job->last_slot_ms);
-    job->is_starting = true;
-}
-
 // ---------------------------------------------------------------- leases and owners
 
 static void recover_lease(struct core *self, const Sb__StoredLease *stored)
 {
-    const struct resource *resource = resource_find(self, stored->resource);
+    struct resource *resource = resource_find(self, stored->resource);
     const struct job *job = stored->job[0] != '\0' ? job_find(self, stored->job) : NULL;
     const bool shared = stored->mode == SB__MODE__MODE_SHARED;
-    if (resource == NULL || (shared && job == NULL) || self->lease_count == self->lease_max)
+    if (resource == NULL)
         return;
+    // Its holder counts with the ttl that it was told, whatever is configured today.
+    const int64_t ttl = stored->ttl_ms;
+    const int64_t delay = stored->delay_ms;
+    if ((shared && job == NULL) || self->lease_count == LEASES_MAX) { // it cannot be kept: it is waited for
+        const int64_t until = self->boot_ms + ttl + delay + stored->settle_ms;
+        resource->recovering_until = until > resource->recovering_until ? until : resource->recovering_until;
+        return;
+    }
+    resource->claimed = stored->token > resource->claimed ? stored->token : resource->claimed;
+    if (!shared && stored->token > resource->claimed_exclusive)
+        resource->claimed_exclusive = stored->token;
     struct lease *lease = &self->leases[self->lease_count++];
     *lease = (struct lease){.token = stored->token,
                             .resource = (uint32_t)(resource - self->resources),
@@ -122,45 +131,39 @@ static void recover_lease(struct core *self, const Sb__StoredLease *stored)
                             .attempt = stored->attempt,
                             .claim = stored->claim,
                             .instance = stored->instance,
+                            .process = stored->process,
                             .granted_boot = self->boot_ms,
-                            .end_boot = self->boot_ms + resource->config.lease_ttl_ms,
+                            .end_boot = self->boot_ms + ttl,
+                            .ttl_ms = ttl,
+                            .delay_ms = delay,
                             .settle_ms = stored->settle_ms,
                             .moved_boot = self->boot_ms,
                             .stored = true};
     text_copy(lease->holder, sizeof lease->holder, stored->holder);
     text_copy(lease->reason, sizeof lease->reason, stored->reason);
-    struct resource *under = &self->resources[lease->resource];
-    if (!shared && under->phase == PAUSE_NONE) {
-        under->phase = PAUSE_EXCLUSIVE;
-        under->pause = ++self->pause_count_ever;
-        under->pause_since = under->drain_since = under->streak_since = self->boot_ms;
-        under->pause_since_ms = self->wall_ms;
-    }
+    if (!shared)
+        pause_goes_on(self, resource);
+}
+
+static void recover_resource(struct core *self, const Sb__StoredResource *stored)
+{
+    struct resource *resource = resource_find(self, stored->resource);
+    if (resource == NULL)
+        return;
+    recover_histogram(&resource->wait, stored->wait);
+    resource->timed_out = stored->timed_out;
 }
 
 static void recover_owner(struct core *self, const Sb__StoredOwner *stored)
 {
-    if (self->owner_count == self->owner_max)
+    if (self->owner_count == self->owner_max || owner_find(self, stored->name) != NULL)
         return;
-    struct owner *owner = &self->owners[self->owner_count++];
-    text_copy(owner->name, sizeof owner->name, stored->name);
+    struct owner *owner = owner_add(self, stored->name);
     text_copy(owner->holder, sizeof owner->holder, stored->holder);
     owner->instance = stored->instance;
 }
 
 // ---------------------------------------------------------------- numbers
-
-// How long a sync that was cut can go on in the ERP: leases of syncs are not in the journal.
-static int64_t longest_settle(const struct core *self, uint32_t resource)
-{
-    int64_t longest = 0;
-    for (size_t i = 0; i < self->config.job_count; i++) {
-        const struct core_job_config *config = &self->jobs[i].config;
-        if (config->resource == resource && config->settle_ms > longest)
-            longest = config->settle_ms;
-    }
-    return longest;
-}
 
 static void recover_meta(struct core *self, const Sb__StoredMeta *meta)
 {
@@ -177,16 +180,30 @@ static void recover_meta(struct core *self, const Sb__StoredMeta *meta)
     self->epoch = meta != NULL ? meta->epoch + 1 : (uint64_t)(self->wall_ms / 1000);
     // Numbers that only one epoch knows are told apart from another's all the same.
     self->pause_count_ever = self->call_count_ever = self->epoch << 20;
-    if (meta == NULL || meta->clean)
+    life_keep(self);
+    if (meta == NULL)
+        return;
+    self->ttl_before_ms = meta->ttl_max_ms;
+    if (meta->clean)
         return;
     // Leases of the life before may still be held: nothing is granted until the longest has ended.
-    for (size_t i = 0; i < self->config.resource_count; i++) {
+    for (size_t i = 0; i < self->resource_count; i++) {
         struct resource *resource = &self->resources[i];
-        const int64_t life = resource->config.lease_ttl_ms + resource->config.grant_delay_ms;
-        resource->recovering_until = self->boot_ms + longest_settle(self, (uint32_t)i) +
-                                     (life > meta->ttl_max_ms ? life : meta->ttl_max_ms);
+        const int64_t life = resource_life_ms(self, resource);
+        resource->recovering_until = self->boot_ms + (life > meta->ttl_max_ms ? life : meta->ttl_max_ms);
     }
-    self->ttl_before_ms = meta->ttl_max_ms;
+}
+
+static void recover_hold(struct core *self, const Sb__StoredHold *stored)
+{
+    if (stored->hold != NULL)
+        hold_recover(self, stored->hold);
+}
+
+static void recover_alert(struct core *self, const Sb__StoredAlert *stored)
+{
+    if (stored->alert != NULL)
+        alert_recover(self, stored->alert);
 }
 
 static const ProtobufCMessage *find_meta(const struct core_event *event)
@@ -203,6 +220,9 @@ void recover_start(struct core *self, const struct core_event *event)
     assert(!self->started);
     self->started = true;
     self->started_ms = self->wall_ms;
+    self->started_boot = self->boot_ms;
+    self->wall_ahead_ms = self->wall_ms - self->boot_ms;
+    random_init(&self->random, event->start.entropy);
     self->next_beat = self->boot_ms + self->config.beat_ms;
     recover_meta(self, (const Sb__StoredMeta *)find_meta(event));
     for (size_t i = 0; i < event->start.count; i++) {
@@ -212,12 +232,15 @@ void recover_start(struct core *self, const struct core_event *event)
         case CORE_TABLE_RUN: recover_open_run(self, (const Sb__StoredRun *)value); break;
         case CORE_TABLE_OWNER: recover_owner(self, (const Sb__StoredOwner *)value); break;
         case CORE_TABLE_LEASE: recover_lease(self, (const Sb__StoredLease *)value); break;
+        case CORE_TABLE_HOLD: recover_hold(self, (const Sb__StoredHold *)value); break;
+        case CORE_TABLE_ALERT: recover_alert(self, (const Sb__StoredAlert *)value); break;
+        case CORE_TABLE_RESOURCE: recover_resource(self, (const Sb__StoredResource *)value); break;
         default: break;
         }
     }
     meta_store(self, false);
-    for (size_t i = 0; i < self->config.job_count; i++)
-        place_on_grid(self, &self->jobs[i]);
+    for (size_t i = 0; i < self->job_count; i++)
+        schedule_place(self, &self->jobs[i]);
     self->is_behind = !schedule_begin(self);
 }
 
@@ -228,8 +251,9 @@ void recover_stop(struct core *self)
     self->stopping = true;
     for (size_t i = 0; i < self->lease_count; i++)
         lease_store(self, &self->leases[i]);
+    pauses_store(self);
     bool recovering = false; // then leases may be held that the journal does not know
-    for (size_t i = 0; i < self->config.resource_count; i++)
+    for (size_t i = 0; i < self->resource_count; i++)
         recovering = recovering || self->resources[i].recovering_until != 0;
     meta_store(self, !recovering);
     self->stop_update = self->update_number;

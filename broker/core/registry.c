@@ -1,6 +1,6 @@
 // Who is there: sessions, the instances behind them, and who owns which name. A session's end, a reconnect or
 // an undeliverable reply never ends a lease (†).
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,14 +11,21 @@ struct session *session_find(const struct core *self, uint64_t number)
     return number != 0 && session->number == number ? session : NULL;
 }
 
+// An instance as a name, for the table of those that are there.
+static void instance_name(char ret[INSTANCE_NAME_SIZE], uint64_t instance)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < INSTANCE_NAME_SIZE - 1; i++)
+        ret[i] = digits[instance >> (60 - 4 * i) & 15];
+    ret[INSTANCE_NAME_SIZE - 1] = '\0';
+}
+
 struct session *session_of_instance(const struct core *self, uint64_t instance)
 {
-    for (size_t i = 0; i < self->present_count; i++) {
-        struct session *session = &self->sessions[self->present[i]];
-        if (session->instance == instance)
-            return session;
-    }
-    return NULL;
+    char name[INSTANCE_NAME_SIZE];
+    instance_name(name, instance);
+    const uint32_t place = names_find(&self->instance_names, name);
+    return place != NAMES_NONE ? &self->sessions[place] : NULL;
 }
 
 static bool serves(const struct session *session, const char *service)
@@ -48,20 +55,49 @@ bool session_has_job(const struct core *self, const struct session *session, con
 
 struct owner *owner_find(const struct core *self, const char *name)
 {
-    for (size_t i = 0; i < self->owner_count; i++) {
-        if (strcmp(self->owners[i].name, name) == 0)
-            return &self->owners[i];
-    }
-    return NULL;
+    const uint32_t place = names_find(&self->owner_names, name);
+    return place != NAMES_NONE ? &self->owners[place] : NULL;
 }
 
-// Whether the name may be bound to the instance: it is free, its own, or its owner is not there any more.
-static bool may_own(const struct core *self, const char *name, uint64_t instance)
+struct owner *owner_add(struct core *self, const char *name)
 {
-    const struct owner *owner = owner_find(self, name);
-    if (owner == NULL)
-        return self->owner_count < self->owner_max;
-    return owner->instance == instance || session_of_instance(self, owner->instance) == NULL;
+    assert(self->owner_count < self->owner_max);
+    struct owner *owner = &self->owners[self->owner_count];
+    *owner = (struct owner){0};
+    text_copy(owner->name, sizeof owner->name, name);
+    names_put(&self->owner_names, owner->name, (uint32_t)self->owner_count++);
+    return owner;
+}
+
+static void owner_remove(struct core *self, struct owner *owner)
+{
+    struct owner *last = &self->owners[--self->owner_count];
+    names_remove(&self->owner_names, owner->name);
+    if (last == owner)
+        return;
+    names_remove(&self->owner_names, last->name);
+    *owner = *last;
+    names_put(&self->owner_names, owner->name, (uint32_t)(owner - self->owners));
+}
+
+void owner_rebind(struct core *self, uint64_t peer, const Sb__Request *request)
+{
+    struct owner *owner = owner_find(self, request->rebind->name);
+    if (owner == NULL) {
+        (void)reply_add(self, peer, request->id, SB__CODE__CODE_NOT_FOUND,
+                        arena_print(self, "nobody answers for \"%s\"", request->rebind->name));
+        return;
+    }
+    record_add(self, CORE_TABLE_OWNER, owner->name, strlen(owner->name), NULL);
+    owner_remove(self, owner);
+    (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    reply_durable(self);
+}
+
+// The name of a Hello: its jobs, then the calls it answers.
+static const char *name_of(const Sb__Hello *hello, size_t index)
+{
+    return index < hello->n_jobs ? hello->jobs[index] : hello->serves[index - hello->n_jobs];
 }
 
 static void own(struct core *self, const char *name, uint64_t instance, const char *holder)
@@ -70,8 +106,7 @@ static void own(struct core *self, const char *name, uint64_t instance, const ch
     if (owner != NULL && owner->instance == instance)
         return;
     if (owner == NULL)
-        owner = &self->owners[self->owner_count++];
-    text_copy(owner->name, sizeof owner->name, name);
+        owner = owner_add(self, name);
     text_copy(owner->holder, sizeof owner->holder, holder);
     owner->instance = instance;
     Sb__StoredOwner *stored = arena_take(self, sizeof *stored);
@@ -80,6 +115,28 @@ static void own(struct core *self, const char *name, uint64_t instance, const ch
     stored->instance = instance;
     stored->holder = arena_text(self, owner->holder);
     record_add(self, CORE_TABLE_OWNER, owner->name, strlen(owner->name), &stored->base);
+}
+
+// Why these names cannot all be bound to the instance; NULL if they can.
+static const char *refuse_names(struct core *self, const Sb__Hello *hello, Sb__Code *ret_code)
+{
+    size_t fresh = 0;
+    *ret_code = SB__CODE__CODE_CONFLICT;
+    for (size_t i = 0; i < hello->n_jobs + hello->n_serves; i++) {
+        const struct owner *owner = owner_find(self, name_of(hello, i));
+        fresh += owner == NULL ? 1 : 0;
+        if (owner != NULL && owner->instance != hello->instance) {
+            const char *text =
+                arena_print(self,
+                            "%s is answered for by another store, of %s: start this one on that data "
+                            "directory, or rebind the name",
+                            owner->name, owner->holder);
+            alert_raise(self, ALERT_CONFLICT, hello->name, text);
+            return text;
+        }
+    }
+    *ret_code = SB__CODE__CODE_BUSY;
+    return self->owner_count + fresh > self->owner_max ? "too many names are answered for already" : NULL;
 }
 
 // The first reason why this Hello is refused, with its code; NULL if there is none.
@@ -102,17 +159,14 @@ static const char *refuse_hello(struct core *self, const Sb__Hello *hello, Sb__C
             return arena_print(self, "no job is called \"%s\"", hello->jobs[i]);
     }
     *ret_code = SB__CODE__CODE_CONFLICT;
-    if (earlier != NULL && earlier->host != hello->host)
-        return arena_print(self,
-                           "instance %016" PRIx64 " lives on another host: was its data directory copied?",
-                           hello->instance);
-    for (size_t i = 0; i < hello->n_jobs + hello->n_serves; i++) {
-        const char *name = i < hello->n_jobs ? hello->jobs[i] : hello->serves[i - hello->n_jobs];
-        if (!may_own(self, name, hello->instance) && owner_find(self, name) != NULL)
-            return arena_print(self, "%s is answered for by %s, which is there: one store for each entity",
-                               name, owner_find(self, name)->holder);
+    if (earlier != NULL && earlier->host != hello->host) {
+        const char *text =
+            arena_print(self, "instance %016" PRIx64 " lives on another host: was its data directory copied?",
+                        hello->instance);
+        alert_raise(self, ALERT_CONFLICT, hello->name, text);
+        return text;
     }
-    return NULL;
+    return refuse_names(self, hello, ret_code);
 }
 
 // A free place for a new session, and with it its number; NULL if the table is full.
@@ -140,6 +194,7 @@ static void session_remove(struct core *self, struct session *session)
             break;
         }
     }
+    names_remove(&self->instance_names, session->instance_name);
     session->number = 0;
 }
 
@@ -155,14 +210,15 @@ static bool lists_run(const Sb__Hello *hello, uint64_t run)
 // Runs that this instance took and does not know any more are lost.
 static void lose_unlisted_runs(struct core *self, const Sb__Hello *hello)
 {
-    for (size_t i = 0; i < self->config.job_count; i++) {
+    for (size_t i = 0; i < self->job_count; i++) {
         struct job *job = &self->jobs[i];
-        const struct run *run = &job->current;
-        if (run->number != 0 && run->instance == hello->instance && run->retry_boot == 0 &&
-            !lists_run(hello, run->number))
-            run_attempt_failed(self, job, SB__STAGE__STAGE_LOST, NULL,
-                               "its service does not know it any more");
+        struct run *run = &job->current;
+        if (run->number == 0 || run->instance != hello->instance || run->retry_boot != 0)
+            continue;
+        run->is_unknown = !lists_run(hello, run->number);
+        job_touch(self, job);
     }
+    self->is_behind = !jobs_advance(self) || self->is_behind;
 }
 
 static void fill_session(struct core *self, struct session *session, uint64_t peer, const Sb__Hello *hello)
@@ -173,6 +229,8 @@ static void fill_session(struct core *self, struct session *session, uint64_t pe
     session->host = hello->host;
     session->seen_boot = self->boot_ms;
     session->seen_ms = self->wall_ms;
+    instance_name(session->instance_name, hello->instance);
+    names_put(&self->instance_names, session->instance_name, (uint32_t)(session - self->sessions));
     text_copy(session->name, sizeof session->name, hello->name);
     text_copy(session->version, sizeof session->version, hello->version);
     for (size_t i = 0; i < hello->n_jobs; i++) {
@@ -209,11 +267,10 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
     fill_session(self, session, peer, hello);
     if (earlier_number != 0)
         route_session_moved(self, earlier_number, session->number);
-    if (other_process) {
-        waiters_of_instance_end(self, hello->instance);
-        leases_of_instance_end(self, hello->instance, hello);
-    }
+    waiters_of_process_end(self, hello->instance, hello->process);
+    leases_of_process_end(self, hello);
     lose_unlisted_runs(self, hello);
+    alert_clear(self, ALERT_CONFLICT, hello->name);
     Sb__Welcome *welcome = arena_take(self, sizeof *welcome);
     sb__welcome__init(welcome);
     welcome->session = session->number;
@@ -228,9 +285,11 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
 // The runs of a session that ends were last seen alive now.
 static void session_end(struct core *self, struct session *session)
 {
-    for (size_t i = 0; i < self->config.job_count; i++) {
-        if (self->jobs[i].current.instance == session->instance)
-            self->jobs[i].current.seen_boot = session->seen_boot;
+    for (size_t i = 0; i < self->job_count; i++) {
+        if (self->jobs[i].current.instance != session->instance)
+            continue;
+        self->jobs[i].current.seen_boot = session->seen_boot;
+        job_touch(self, &self->jobs[i]);
     }
     route_session_gone(self, session->number);
     session_remove(self, session);
@@ -265,7 +324,7 @@ void sessions_lose_peer(struct core *self, uint64_t peer)
         struct waiter *waiter = &self->waiters[i];
         if (waiter->pending && waiter->peer == peer) {
             waiter->pending = false;
-            waiter->drop_boot = self->boot_ms + WAITER_SILENCE_MS;
+            waiter->drop_boot = self->boot_ms + waiter_silence_ms(waiter);
         }
     }
 }

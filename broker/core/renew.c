@@ -1,17 +1,25 @@
 // Renewals; and leases of an earlier epoch, which their holders' renewals take over while a resource
 // recovers.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <inttypes.h>
 
-// Hung though renewing: too long for an exclusive lease, no progress for a sync while an exclusive one waits.
+// Hung though renewing: too long for an exclusive lease, no progress for a sync while an exclusive one waits,
+// be it behind a pause or behind a turn of the streak's guard.
 static bool is_hung(const struct core *self, const struct lease *lease)
 {
     const struct resource *resource = &self->resources[lease->resource];
     if (lease->mode == SB__MODE__MODE_EXCLUSIVE)
         return self->boot_ms - lease->granted_boot >= resource->config.max_exclusive_ms;
-    return lease->job != JOB_NONE && resource->phase == PAUSE_DRAINING &&
-           self->boot_ms - lease->moved_boot >= self->jobs[lease->job].config.stall_ms;
+    return lease->job != JOB_NONE &&
+           queue_first(self, lease->resource, SB__MODE__MODE_EXCLUSIVE) != SIZE_MAX &&
+           self->boot_ms - lease->moved_boot >= self->jobs[lease->job].terms.stall_ms;
+}
+
+bool lease_refuses(struct core *self, struct lease *lease)
+{
+    lease->refused = lease->refused || is_hung(self, lease);
+    return lease->refused;
 }
 
 static void reply_renewed(struct core *self, uint64_t peer, const Sb__Request *request,
@@ -20,7 +28,7 @@ static void reply_renewed(struct core *self, uint64_t peer, const Sb__Request *r
     const struct resource *resource = &self->resources[lease->resource];
     Sb__Renewed *renewed = arena_take(self, sizeof *renewed);
     sb__renewed__init(renewed);
-    renewed->ttl_ms = (uint32_t)resource->config.lease_ttl_ms;
+    renewed->ttl_ms = (uint32_t)resource->ttl_ms;
     renewed->yield = lease_should_yield(self, lease);
     renewed->pause = renewed->yield ? resource->pause : 0;
     Sb__Reply *reply = reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
@@ -28,13 +36,16 @@ static void reply_renewed(struct core *self, uint64_t peer, const Sb__Request *r
     reply->renewed = renewed;
 }
 
-// A claim is dead if a greater token is claimed and either of the two is exclusive (†).
-static bool is_dead_claim(struct core *self, uint32_t resource, uint64_t token, Sb__Mode mode)
+// A claim is dead if a greater token is, or was, claimed and either of the two is exclusive (†).
+static bool is_dead_claim(struct core *self, uint32_t index, uint64_t token, Sb__Mode mode)
 {
+    struct resource *resource = &self->resources[index];
+    const bool exclusive = mode == SB__MODE__MODE_EXCLUSIVE;
+    if (token < (exclusive ? resource->claimed : resource->claimed_exclusive))
+        return true;
     for (size_t i = 0; i < self->lease_count;) {
         const struct lease *other = &self->leases[i];
-        const bool exclude = mode == SB__MODE__MODE_EXCLUSIVE || other->mode == SB__MODE__MODE_EXCLUSIVE;
-        if (other->resource != resource || !exclude) {
+        if (other->resource != index || (!exclusive && other->mode != SB__MODE__MODE_EXCLUSIVE)) {
             i++;
         } else if (other->token > token) {
             return true;
@@ -43,6 +54,9 @@ static bool is_dead_claim(struct core *self, uint32_t resource, uint64_t token, 
             i = 0;
         }
     }
+    resource->claimed = token > resource->claimed ? token : resource->claimed;
+    if (exclusive)
+        resource->claimed_exclusive = token;
     return false;
 }
 
@@ -50,7 +64,8 @@ static bool is_dead_claim(struct core *self, uint32_t resource, uint64_t token, 
 static void run_goes_on(struct core *self, const struct session *session, const struct lease *lease)
 {
     struct job *job = lease->job != JOB_NONE ? &self->jobs[lease->job] : NULL;
-    if (job == NULL || job->current.number != lease->run || job->current.retry_boot != 0)
+    if (job == NULL || job->current.number != lease->run || job->current.attempt != lease->attempt ||
+        job->current.retry_boot != 0)
         return;
     job->current.instance = session->instance;
     job->current.seen_boot = self->boot_ms;
@@ -76,9 +91,10 @@ static struct lease *take_over(struct core *self, const struct session *session,
     if (resource == NULL || resource->recovering_until == 0 || renew->token == 0 ||
         renew->token >= self->tokens_first || renew->claim == 0 ||
         lease_by_claim(self, renew->claim) != NULL || (!shared && renew->mode != SB__MODE__MODE_EXCLUSIVE) ||
-        (shared && (job == NULL || &self->resources[job->config.resource] != resource ||
+        renew->settle_ms > SETTLE_MAX_MS ||
+        (shared && (job == NULL || &self->resources[job->terms.resource] != resource ||
                     !is_its_own(self, session, job, renew->run))) ||
-        self->lease_count == self->lease_max)
+        self->lease_count == LEASES_MAX)
         return NULL;
     const uint32_t index = (uint32_t)(resource - self->resources);
     if (is_dead_claim(self, index, renew->token, renew->mode))
@@ -98,17 +114,17 @@ static struct lease *take_over(struct core *self, const struct session *session,
                             .attempt = renew->attempt,
                             .claim = renew->claim,
                             .instance = session->instance,
+                            .process = session->process,
                             .granted_boot = self->boot_ms,
+                            .end_boot = self->boot_ms + resource->ttl_ms,
+                            .ttl_ms = resource->ttl_ms,
+                            .delay_ms = resource->config.grant_delay_ms,
                             .moved_boot = self->boot_ms,
-                            .settle_ms = renew->settle_ms};
+                            .settle_ms = shared ? job->terms.settle_ms : renew->settle_ms};
     text_copy(lease->holder, sizeof lease->holder, session->name);
     text_copy(lease->reason, sizeof lease->reason, renew->reason);
-    if (!shared) {
-        resource->phase = PAUSE_EXCLUSIVE;
-        resource->pause = ++self->pause_count_ever;
-        resource->pause_since = resource->drain_since = resource->streak_since = self->boot_ms;
-        resource->pause_since_ms = self->wall_ms;
-    }
+    if (!shared)
+        pause_goes_on(self, resource);
     if (lease->settle_ms > resource->config.grant_delay_ms && !shared)
         lease_store(self, lease);
     run_goes_on(self, session, lease);
@@ -125,22 +141,24 @@ void lease_renew(struct core *self, uint64_t peer, const struct session *session
     }
     if (lease == NULL)
         lease = take_over(self, session, renew);
-    else if (self->boot_ms > lease_renewable_boot(self, lease))
+    else if (self->boot_ms > lease_renewable_boot(lease))
         lease = NULL;
-    if (lease != NULL && !lease->refused && lease->end_boot != 0 && is_hung(self, lease))
-        lease->refused = true;
-    if (lease == NULL || lease->refused) {
+    if (lease != NULL) {
+        if (renew->done != lease->done)
+            lease->moved_boot = self->boot_ms;
+        lease->done = renew->done;
+        lease->total = renew->total;
+    }
+    if (lease == NULL || lease_refuses(self, lease)) {
+        const char *why = lease == NULL    ? "it was not known any more"
+                          : lease->revoked ? lease->reason
+                                           : "it was held for too long without progress";
         (void)reply_add(self, peer, request->id, SB__CODE__CODE_LEASE_LOST,
-                        arena_print(self, "the lease %" PRIu64 " of %s has ended%s", renew->token,
-                                    renew->resource,
-                                    lease != NULL ? ": it was held for too long without progress" : ""));
+                        arena_print(self, "the lease %" PRIu64 " of %s has ended: %s", renew->token,
+                                    renew->resource, why));
         return;
     }
-    lease->end_boot = self->boot_ms + self->resources[lease->resource].config.lease_ttl_ms;
-    if (renew->done != lease->done)
-        lease->moved_boot = self->boot_ms;
-    lease->done = renew->done;
-    lease->total = renew->total;
+    lease_extend(self, lease, session);
     if (lease->job != JOB_NONE && self->jobs[lease->job].current.number == lease->run) {
         self->jobs[lease->job].current.done = renew->done;
         self->jobs[lease->job].current.total = renew->total;

@@ -1,5 +1,5 @@
 // Calls between clients and the services that answer them, and what services publish through the broker.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <string.h>
 
@@ -52,20 +52,20 @@ void route_call(struct core *self, uint64_t peer, const Sb__Request *request)
 
 void route_session_gone(struct core *self, uint64_t session)
 {
-    for (size_t i = self->call_count; i-- > 0;) {
-        const struct call call = self->calls[i];
-        if (call.session != session)
-            continue;
-        self->calls[i] = self->calls[--self->call_count];
-        (void)reply_add(self, call.peer, call.request, SB__CODE__CODE_NO_SERVICE,
-                        arena_print(self, "\"%s\" went away before it answered", call.service));
+    for (size_t i = 0; i < self->call_count; i++) {
+        struct call *call = &self->calls[i];
+        if (call->session == session) {
+            call->orphaned = true;
+            call->until_boot = self->boot_ms;
+        }
     }
+    self->is_behind = !route_advance(self) || self->is_behind;
 }
 
 void route_session_moved(struct core *self, uint64_t from, uint64_t to)
 {
     for (size_t i = 0; i < self->call_count; i++) {
-        if (self->calls[i].session == from)
+        if (self->calls[i].session == from && !self->calls[i].orphaned)
             self->calls[i].session = to;
     }
 }
@@ -100,7 +100,7 @@ void route_answer(struct core *self, uint64_t peer, struct session *session, con
     reply_kept(self, peer, session, request, SB__CODE__CODE_OK, NULL); // a late one is not worth a complaint
     for (size_t i = 0; i < self->call_count; i++) {
         const struct call call = self->calls[i];
-        if (call.number != answer->call || session_find(self, call.session) == NULL ||
+        if (call.number != answer->call || call.orphaned || session_find(self, call.session) == NULL ||
             session_find(self, call.session)->instance != session->instance)
             continue;
         self->calls[i] = self->calls[--self->call_count];
@@ -131,6 +131,20 @@ static ProtobufCMessage *copy_message(struct core *self, const ProtobufCMessage 
     return copy;
 }
 
+// An order that needs a person, and an ERP that takes none.
+static void alert_order(struct core *self, const Sb__OrderState *order)
+{
+    if (order->status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON)
+        alert_raise(self, ALERT_ORDER, order->key, order->why);
+    else
+        alert_clear(self, ALERT_ORDER, order->key);
+    if (order->stopped)
+        alert_raise(self, ALERT_ORDERS_STOPPED, "order", order->why);
+    else if (order->status == SB__ORDER_STATUS__ORDER_STATUS_PLACED ||
+             order->status == SB__ORDER_STATUS__ORDER_STATUS_REJECTED)
+        alert_clear(self, ALERT_ORDERS_STOPPED, "order");
+}
+
 void route_publish(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
 {
     const Sb__Publish *message = request->publish;
@@ -142,7 +156,7 @@ void route_publish(struct core *self, uint64_t peer, struct session *session, co
             reply_kept(self, peer, session, request, SB__CODE__CODE_FORBIDDEN, "the entity is another's");
             return;
         }
-        Sb__Event *event = publish(self, &job->change, "change", job->name, false);
+        Sb__Event *event = publish(self, &job->change, false);
         event->body_case = SB__EVENT__BODY_CHANGE;
         event->change = (Sb__Change *)copy_message(self, &message->change->base);
         event->change->entity = job->name;
@@ -153,7 +167,8 @@ void route_publish(struct core *self, uint64_t peer, struct session *session, co
             reply_kept(self, peer, session, request, SB__CODE__CODE_FORBIDDEN, "orders are another's");
             return;
         }
-        Sb__Event *event = publish(self, &self->order_topics[status], "order", order_topic(status), false);
+        alert_order(self, message->order);
+        Sb__Event *event = publish(self, &self->order_topics[status], false);
         event->body_case = SB__EVENT__BODY_ORDER;
         event->order = (Sb__OrderState *)copy_message(self, &message->order->base);
         event->order->key = arena_text(self, message->order->key);
@@ -179,8 +194,12 @@ bool route_advance(struct core *self)
             continue;
         }
         self->calls[i] = self->calls[--self->call_count];
-        (void)reply_add(self, call.peer, call.request, SB__CODE__CODE_TIMEOUT,
-                        arena_print(self, "%s did not answer in time", call.service));
+        if (call.orphaned)
+            (void)reply_add(self, call.peer, call.request, SB__CODE__CODE_NO_SERVICE,
+                            arena_print(self, "\"%s\" went away before it answered", call.service));
+        else
+            (void)reply_add(self, call.peer, call.request, SB__CODE__CODE_TIMEOUT,
+                            arena_print(self, "%s did not answer in time", call.service));
     }
     return true;
 }

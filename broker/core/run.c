@@ -4,46 +4,52 @@
 //    │       ▲          │  ▲         │
 //    │       └─ YIELDED ┘  └─────────┴─► FAILED ─► (once more, after retry_after) DUE
 //    └─► MISSED (nobody took it by the next slot)      any that was taken ─► LOST ─► as FAILED
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-struct job *job_find(const struct core *self, const char *name)
-{
-    for (size_t i = 0; i < self->config.job_count; i++) {
-        if (strcmp(self->jobs[i].name, name) == 0)
-            return &self->jobs[i];
-    }
-    return NULL;
-}
-
-uint32_t job_index(const struct core *self, const struct job *job)
-{
-    return (uint32_t)(job - self->jobs);
-}
 
 bool run_is_open(const struct job *job)
 {
     return job->current.number != 0;
 }
 
-void run_store(struct core *self, const struct job *job, const struct run *run)
+bool run_is_at_work(const struct job *job)
+{
+    const Sb__Stage stage = job->current.stage;
+    return job->current.number != 0 && job->current.retry_boot == 0 &&
+           (stage == SB__STAGE__STAGE_FETCHING || stage == SB__STAGE__STAGE_APPLYING);
+}
+
+Sb__Stage run_outcome_so_far(const struct run *run)
+{
+    if (run->attempt > 1 || run->retry_boot != 0)
+        return run->before;
+    return run->began_boot != 0 ? SB__STAGE__STAGE_FAILED : SB__STAGE__STAGE_MISSED;
+}
+
+void run_store(struct core *self, struct job *job, const struct run *run)
 {
     Sb__StoredRun *stored = arena_take(self, sizeof *stored);
     sb__stored_run__init(stored);
     stored->run = view_run(self, job, run);
     stored->instance = run->instance;
+    stored->before = run->before;
     if (run->retry_boot != 0)
         stored->retry_ms = self->wall_ms + (run->retry_boot - self->boot_ms);
     uint8_t key[CORE_KEY_MAX];
     const size_t size = key_number(key, run->number);
     record_add(self, CORE_TABLE_RUN, key, size, &stored->base);
+    if (job->current.number != 0 && job->current.stage == SB__STAGE__STAGE_DUE)
+        list_append(&self->due, &job->due);
+    else
+        list_remove(&job->due);
+    job_touch(self, job);
 }
 
 static void publish_run(struct core *self, struct job *job, const struct run *run)
 {
-    Sb__Event *event = publish(self, &job->run, "run", job->name, true);
+    Sb__Event *event = publish(self, &job->run, true);
     event->body_case = SB__EVENT__BODY_RUN;
     event->run = view_run(self, job, run);
 }
@@ -51,14 +57,14 @@ static void publish_run(struct core *self, struct job *job, const struct run *ru
 void run_publish_tick(struct core *self, struct job *job)
 {
     const struct run *run = &job->current;
-    Sb__Event *event = publish(self, &job->tick, "tick", job->name, true);
+    Sb__Event *event = publish(self, &job->tick, true);
     Sb__Tick *tick = arena_take(self, sizeof *tick);
     sb__tick__init(tick);
     tick->job = job->name;
-    tick->resource = self->resources[job->config.resource].name;
+    tick->resource = self->resources[job->terms.resource].name;
     tick->slot_ms = run->slot_ms;
     tick->run = run->number;
-    tick->priority = job->config.priority;
+    tick->priority = job->terms.priority;
     tick->cause = run->attempt > 1 ? SB__CAUSE__CAUSE_RETRY : run->cause;
     tick->detail = arena_text(self, run->detail);
     tick->attempt = run->attempt;
@@ -70,23 +76,40 @@ void run_publish_tick(struct core *self, struct job *job)
 static void make_due(struct core *self, struct job *job)
 {
     struct run *run = &job->current;
+    if (run->attempt == 1)
+        job->terms = job->config;
     run->stage = SB__STAGE__STAGE_DUE;
     run->due_boot = self->boot_ms;
-    run->retry_boot = 0;
+    run->retry_boot = run->quiet_boot = run->began_boot = 0;
+    run->is_unknown = false;
     run->instance = 0;
     run->service[0] = '\0';
     run->queued_since = 0;
     run->done = run->total = 0;
     run->why[0] = '\0';
-    job->last_due_boot = self->boot_ms;
+    job->paced_boot = self->boot_ms;
     run_store(self, job, run);
     publish_run(self, job, run);
     run_publish_tick(self, job);
 }
 
+void further_begin(struct core *self, struct job *job)
+{
+    assert(!run_is_open(job));
+    job->current = job->further;
+    job->further = (struct run){0};
+    job->current.due_ms = self->wall_ms;
+    make_due(self, job);
+}
+
 bool run_begin(struct core *self, struct job *job, int64_t slot_ms, Sb__Cause cause, const char *detail)
 {
     assert(!run_is_open(job));
+    if (job->further.number != 0) { // what was asked for and still waits for more merges with this one
+        job->further.slot_ms = slot_ms;
+        further_begin(self, job);
+        return true;
+    }
     const uint64_t number = number_next(self, &self->runs);
     if (number == 0)
         return false;
@@ -108,9 +131,35 @@ void run_stage(struct core *self, struct job *job, Sb__Stage stage)
         run->queued_ms += (uint64_t)(self->boot_ms - run->queued_since);
         run->queued_since = 0;
     }
+    if (stage == SB__STAGE__STAGE_FETCHING && run->began_boot == 0)
+        run->began_boot = self->boot_ms;
     run->stage = stage;
     run_store(self, job, run);
     publish_run(self, job, run);
+}
+
+// The alerts that a run's outcome raises or clears.
+static void alert_outcome(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Result *result)
+{
+    if (outcome == SB__STAGE__STAGE_SUCCEEDED) {
+        alert_clear(self, ALERT_FAILING, job->name);
+        alert_clear(self, ALERT_STALE, job->name);
+        alert_clear(self, ALERT_REJECTS, job->name);
+        job->is_stale = false;
+    }
+    if (job->failing_in_a_row >= FAILING_RUNS)
+        alert_raise(self, ALERT_FAILING, job->name,
+                    arena_print(self, "%" PRIu32 " runs in a row failed, the last one: %s",
+                                job->failing_in_a_row, job->last.why));
+    if (result == NULL)
+        return;
+    if (result->over_rejects)
+        alert_raise(self, ALERT_REJECTS, job->name, result->error);
+    if (result->ok && result->guarded)
+        alert_raise(self, ALERT_WITHHELD, job->name,
+                    arena_print(self, "%" PRIu64 " deletions wait to be released", result->withheld));
+    else if (result->ok && !result->not_modified)
+        alert_clear(self, ALERT_WITHHELD, job->name);
 }
 
 // Keeps the figures of a run that has ended.
@@ -126,8 +175,11 @@ static void count_outcome(struct core *self, struct job *job, Sb__Stage outcome,
         job->failures++;
         job->failing_in_a_row++;
     }
+    alert_outcome(self, job, outcome, result);
     if (result != NULL && outcome == SB__STAGE__STAGE_SUCCEEDED) {
-        histogram_add(&job->duration, result->ended_ms - result->started_ms);
+        histogram_add(&job->duration, result->ended_ms >= result->started_ms && result->started_ms > 0
+                                          ? result->ended_ms - result->started_ms
+                                          : 0);
         job->seen += result->seen;
         job->unchanged += result->unchanged;
     }
@@ -147,15 +199,12 @@ static void keep_result(struct job *job, const Sb__Result *result)
     job->last_result.error = job->last_error;
 }
 
-// What was asked for while the run was under way becomes due.
-static void begin_further(struct core *self, struct job *job)
+// What asks for another look while the run goes on ends with its attempt.
+static void forget_hung(struct core *self, struct job *job)
 {
-    if (job->further.number == 0)
-        return;
-    job->current = job->further;
-    job->further = (struct run){0};
-    job->current.due_ms = self->wall_ms;
-    make_due(self, job);
+    if (job->is_hung)
+        alert_clear(self, ALERT_HUNG, job->name);
+    job->is_hung = false;
 }
 
 void run_end(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Result *result, const char *why)
@@ -167,11 +216,17 @@ void run_end(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Re
     run->queued_since = run->retry_boot = 0;
     run->stage = outcome;
     text_copy(run->why, sizeof run->why, why);
-    waiters_of_run_end(self, job_index(self, job), run->number);
+    forget_hung(self, job);
+    waiters_of_run_end(self, job_index(self, job), run->number, "this run has ended");
     job->last = *run;
     job->last.ended_ms = self->wall_ms;
     *run = (struct run){0};
-    job->mended = false;
+    if (outcome == SB__STAGE__STAGE_LOST)
+        job->lost = (struct lost_run){.number = job->last.number,
+                                      .slot_ms = job->last.slot_ms,
+                                      .due_ms = job->last.due_ms,
+                                      .attempt = job->last.attempt,
+                                      .cause = job->last.cause};
     keep_result(job, result);
     count_outcome(self, job, outcome, result);
     if (job->last.slot_ms != 0)
@@ -179,82 +234,132 @@ void run_end(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Re
                      job->last.due_ms - job->last.slot_ms, why);
     run_store(self, job, &job->last);
     publish_run(self, job, &job->last);
-    begin_further(self, job);
+    if (job->further.number != 0 && job->further.quiet_boot <= self->boot_ms)
+        further_begin(self, job);
     job_store(self, job);
+}
+
+bool run_waits_for_slot(const struct job *job)
+{
+    const struct run *run = &job->current;
+    return run->number != 0 && run->slot_ms == 0 && run->stage == SB__STAGE__STAGE_DUE && run->attempt == 1;
+}
+
+bool run_end_untaken(struct core *self, struct job *job)
+{
+    const struct run *run = &job->current;
+    const bool is_slots_own = run->slot_ms != 0 && run->attempt == 1;
+    if (run->number == 0 || run->stage != SB__STAGE__STAGE_DUE || run->retry_boot != 0 ||
+        (!is_slots_own && self->boot_ms - run->due_boot < job->terms.every_ms))
+        return false; // what became due a moment ago has a whole `every` to be taken
+    alert_raise(self, ALERT_NO_SERVICE, job->name, "no service took its run by the next slot");
+    run_end(self, job, run_outcome_so_far(run), NULL, "no service took it");
+    return true;
 }
 
 void run_attempt_failed(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Result *result,
                         const char *why)
 {
     struct run *run = &job->current;
-    if (run->attempt >= ATTEMPTS || self->stopping) {
+    if (run->attempt >= ATTEMPTS) {
         run_end(self, job, outcome, result, why);
         return;
     }
     text_copy(run->why, sizeof run->why, why);
-    waiters_of_run_end(self, job_index(self, job), run->number);
-    run->retry_boot = self->boot_ms + job->config.retry_after_ms;
+    forget_hung(self, job);
+    waiters_of_run_end(self, job_index(self, job), run->number, "this run has ended");
+    run->before = outcome;
+    run->retry_boot = self->boot_ms + job->terms.retry_after_ms;
     run_stage(self, job, outcome);
 }
 
 // The time by which a run whose service is gone counts as lost; INT64_MAX while it is there or not taken.
 static int64_t lost_boot(const struct core *self, const struct run *run)
 {
-    if (run->number == 0 || run->instance == 0 || run->retry_boot != 0 ||
-        session_of_instance(self, run->instance) != NULL)
+    if (run->number == 0 || run->instance == 0 || run->retry_boot != 0)
+        return INT64_MAX;
+    if (run->is_unknown)
+        return 0;
+    if (session_of_instance(self, run->instance) != NULL)
         return INT64_MAX;
     return run->seen_boot + self->config.session_ttl_ms;
 }
 
-bool runs_advance(struct core *self)
+// When the run under way counts as hung; INT64_MAX if it does already or has not begun.
+static int64_t hung_boot(const struct job *job)
 {
-    for (size_t i = 0; i < self->config.job_count; i++) {
-        struct job *job = &self->jobs[i];
-        struct run *run = &job->current;
-        if (!update_has_room(self))
-            return false;
-        const struct session *session = run->instance != 0 ? session_of_instance(self, run->instance) : NULL;
-        if (session != NULL)
-            run->seen_boot = session->seen_boot;
-        if (run->number != 0 && run->retry_boot != 0 && self->boot_ms >= run->retry_boot) {
-            run->attempt++;
-            make_due(self, job);
-        } else if (self->boot_ms >= lost_boot(self, run)) {
-            run_attempt_failed(self, job, SB__STAGE__STAGE_LOST, NULL, "its service is gone");
-        }
-    }
-    return true;
+    const struct run *run = &job->current;
+    if (run->number == 0 || run->began_boot == 0 || run->retry_boot != 0 || job->is_hung ||
+        job->terms.max_duration_ms == 0)
+        return INT64_MAX;
+    return run->began_boot + job->terms.max_duration_ms;
 }
 
-int64_t runs_deadline(const struct core *self)
+static int64_t retry_boot(const struct run *run)
 {
-    int64_t deadline = INT64_MAX;
-    for (size_t i = 0; i < self->config.job_count; i++) {
-        const struct run *run = &self->jobs[i].current;
-        const int64_t retry = run->number != 0 && run->retry_boot != 0 ? run->retry_boot : INT64_MAX;
-        const int64_t lost = lost_boot(self, run);
-        const int64_t first = retry < lost ? retry : lost;
-        if (first < deadline)
-            deadline = first;
+    return run->number != 0 && run->retry_boot != 0 ? run->retry_boot : INT64_MAX;
+}
+
+// When what was asked for becomes due; INT64_MAX while a run is under way or nothing was.
+static int64_t further_boot(const struct job *job)
+{
+    return job->further.number != 0 && !run_is_open(job) ? job->further.quiet_boot : INT64_MAX;
+}
+
+int64_t run_boot_deadline(const struct core *self, const struct job *job)
+{
+    const int64_t times[] = {retry_boot(&job->current), lost_boot(self, &job->current), hung_boot(job),
+                             further_boot(job)};
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        first = times[i] < first ? times[i] : first;
+    return first;
+}
+
+void run_advance(struct core *self, struct job *job)
+{
+    if (self->boot_ms >= retry_boot(&job->current)) {
+        job->current.attempt++;
+        make_due(self, job);
     }
-    return deadline;
+    if (self->boot_ms >= lost_boot(self, &job->current))
+        run_attempt_failed(self, job, SB__STAGE__STAGE_LOST, NULL,
+                           job->current.is_unknown ? "its service does not know it any more"
+                                                   : "its service is gone");
+    if (self->boot_ms >= hung_boot(job)) {
+        job->is_hung = true;
+        alert_raise(self, ALERT_HUNG, job->name, "its run takes longer than max_duration");
+        job_touch(self, job);
+    }
+    if (self->boot_ms >= further_boot(job))
+        further_begin(self, job);
 }
 
 // A run that counted as LOST was done after all: its outcome is mended, once.
 static void mend(struct core *self, struct job *job, const Sb__Result *result)
 {
-    job->mended = true;
-    job->failures--;
-    job->failing_in_a_row -= job->failing_in_a_row > 0 ? 1 : 0;
-    job->runs--; // counted anew
-    job->last.stage = SB__STAGE__STAGE_SUCCEEDED;
-    keep_result(job, result);
+    const struct lost_run lost = job->lost;
+    const bool is_last = job->last.number == lost.number;
+    struct run mended = {.number = lost.number,
+                         .slot_ms = lost.slot_ms,
+                         .due_ms = lost.due_ms,
+                         .attempt = lost.attempt,
+                         .cause = lost.cause,
+                         .stage = SB__STAGE__STAGE_SUCCEEDED,
+                         .ended_ms = self->wall_ms};
+    job->lost = (struct lost_run){0};
+    job->failures -= job->failures > 0 ? 1 : 0;
+    job->runs -= job->runs > 0 ? 1 : 0; // counted anew
+    if (is_last) {
+        job->last.stage = SB__STAGE__STAGE_SUCCEEDED;
+        keep_result(job, result);
+    }
     count_outcome(self, job, SB__STAGE__STAGE_SUCCEEDED, result);
-    if (job->last.slot_ms != 0)
-        ledger_write(self, job, job->last.slot_ms, 1, SB__STAGE__STAGE_SUCCEEDED, job->last.number,
-                     job->last.due_ms - job->last.slot_ms, "reported late");
-    run_store(self, job, &job->last);
-    publish_run(self, job, &job->last);
+    if (lost.slot_ms != 0)
+        ledger_write(self, job, lost.slot_ms, 1, SB__STAGE__STAGE_SUCCEEDED, lost.number,
+                     lost.due_ms - lost.slot_ms, "reported late");
+    run_store(self, job, is_last ? &job->last : &mended);
+    publish_run(self, job, is_last ? &job->last : &mended);
     job_store(self, job);
 }
 
@@ -274,8 +379,7 @@ static void take_report(struct core *self, struct job *job, const Sb__Report *re
             run_attempt_failed(self, job, SB__STAGE__STAGE_FAILED, result, result->error);
         return;
     }
-    if (job->last.number == report->run && job->last.stage == SB__STAGE__STAGE_LOST && !job->mended &&
-        result->ok)
+    if (job->lost.number == report->run && report->run != 0 && result->ok)
         mend(self, job, result);
 }
 
@@ -298,80 +402,4 @@ void run_report(struct core *self, uint64_t peer, const struct session *session,
     take_report(self, job, report);
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
     reply_durable(self);
-}
-
-static void reply_triggered(struct core *self, uint64_t peer, uint64_t request, uint64_t run, bool merged)
-{
-    Sb__Triggered *triggered = arena_take(self, sizeof *triggered);
-    sb__triggered__init(triggered);
-    triggered->run = run;
-    triggered->merged = merged;
-    Sb__Reply *reply = reply_add(self, peer, request, SB__CODE__CODE_OK, NULL);
-    reply->body_case = SB__REPLY__BODY_TRIGGERED;
-    reply->triggered = triggered;
-    reply_durable(self); // recorded before it is acknowledged
-}
-
-// The run with which one that is asked for now merges: due or queued and nothing fetched yet, or the further
-// one.
-static const struct run *merging_run(const struct job *job)
-{
-    const struct run *run = &job->current;
-    const bool waits = run->stage == SB__STAGE__STAGE_DUE || run->stage == SB__STAGE__STAGE_QUEUED;
-    if (run->number != 0 && run->retry_boot == 0 && run->yields == 0 && waits)
-        return run;
-    return job->further.number != 0 ? &job->further : NULL;
-}
-
-// Makes the run that was asked for: due at once, or behind the one under way. Its number, or 0 while none is
-// stored.
-static uint64_t run_add(struct core *self, struct job *job, const char *detail)
-{
-    if (!run_is_open(job))
-        return run_begin(self, job, 0, SB__CAUSE__CAUSE_MANUAL, detail) ? job->current.number : 0;
-    const uint64_t number = number_next(self, &self->runs);
-    if (number == 0)
-        return 0;
-    job->further = (struct run){.number = number,
-                                .cause = SB__CAUSE__CAUSE_MANUAL,
-                                .attempt = 1,
-                                .due_ms = self->wall_ms,
-                                .stage = SB__STAGE__STAGE_DUE};
-    text_copy(job->further.detail, sizeof job->further.detail, detail);
-    run_store(self, job, &job->further);
-    return number;
-}
-
-void run_trigger(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
-{
-    const Sb__Trigger *trigger = request->trigger;
-    struct job *job = job_find(self, trigger->job);
-    if (job == NULL) {
-        (void)reply_add(self, peer, request->id, SB__CODE__CODE_NOT_FOUND,
-                        arena_print(self, "no job is called \"%s\"", trigger->job));
-        return;
-    }
-    if (trigger->cause != SB__CAUSE__CAUSE_MANUAL && trigger->cause != SB__CAUSE__CAUSE_UNSPECIFIED) {
-        (void)reply_add(self, peer, request->id, SB__CODE__CODE_INVALID,
-                        "this cause is not supported by this version");
-        return;
-    }
-    for (size_t i = 0; session != NULL && i < SESSION_REPLIES; i++) {
-        const struct kept_reply *kept = &session->kept[i];
-        if (kept->request == request->id && kept->run != 0) { // I8
-            reply_triggered(self, peer, request->id, kept->run, kept->merged);
-            return;
-        }
-    }
-    const struct run *merged = merging_run(job);
-    const uint64_t number = merged != NULL ? merged->number : run_add(self, job, trigger->detail);
-    if (number == 0) {
-        (void)reply_add(self, peer, request->id, SB__CODE__CODE_BUSY,
-                        "no run can be numbered yet; ask again");
-        return;
-    }
-    if (session != NULL)
-        session->kept[session->kept_next++ % SESSION_REPLIES] = (struct kept_reply){
-            .request = request->id, .code = SB__CODE__CODE_OK, .run = number, .merged = merged != NULL};
-    reply_triggered(self, peer, request->id, number, merged != NULL);
 }

@@ -1,5 +1,5 @@
 // Slots on a fixed grid: slot = k · every + offset from the Unix epoch. Each gets exactly one outcome (I1).
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <string.h>
 
@@ -31,7 +31,7 @@ void ledger_write(struct core *self, const struct job *job, int64_t slot_ms, uin
     record_add(self, CORE_TABLE_LEDGER, key, size, &stored->base);
 }
 
-void job_store(struct core *self, const struct job *job)
+void job_store(struct core *self, struct job *job)
 {
     Sb__StoredJob *stored = arena_take(self, sizeof *stored);
     sb__stored_job__init(stored);
@@ -49,16 +49,17 @@ void job_store(struct core *self, const struct job *job)
     stored->missed = job->missed;
     stored->seen = job->seen;
     stored->unchanged = job->unchanged;
-    stored->mended = job->mended;
-    stored->duration.len = stored->queued.len = sizeof(struct histogram);
-    stored->duration.data =
-        memcpy(arena_take(self, sizeof(struct histogram)), &job->duration, sizeof(struct histogram));
-    stored->queued.data =
-        memcpy(arena_take(self, sizeof(struct histogram)), &job->queued, sizeof(struct histogram));
-    stored->blocked_others.len = sizeof(struct histogram);
-    stored->blocked_others.data =
-        memcpy(arena_take(self, sizeof(struct histogram)), &job->blocked_others, sizeof(struct histogram));
+    stored->lost_run = job->lost.number;
+    stored->lost_slot_ms = job->lost.slot_ms;
+    stored->lost_due_ms = job->lost.due_ms;
+    stored->lost_attempt = job->lost.attempt;
+    stored->lost_cause = job->lost.cause;
+    stored->known_since_ms = job->known_since_ms;
+    stored->duration = histogram_bytes(self, &job->duration);
+    stored->queued = histogram_bytes(self, &job->queued);
+    stored->blocked_others = histogram_bytes(self, &job->blocked_others);
     record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), &stored->base);
+    job_touch(self, job);
 }
 
 // The slots from `first` on, `count` of them, pass without a run of their own.
@@ -68,26 +69,46 @@ static void pass_over(struct core *self, struct job *job, int64_t first, uint64_
     if (count == 0)
         return;
     ledger_write(self, job, first, count, outcome, 0, 0, why);
-    if (outcome == SB__STAGE__STAGE_SKIPPED) {
-        job->skipped += count;
-        job->overlaps += count;
-    } else {
-        job->coalesced += count;
-    }
+    job->skipped += outcome == SB__STAGE__STAGE_SKIPPED ? count : 0;
+    job->coalesced += outcome == SB__STAGE__STAGE_COALESCED ? count : 0;
+    job->missed += outcome == SB__STAGE__STAGE_MISSED ? count : 0;
 }
 
-// The job's slots up to now: `count` of them from `first` on. The last one gets the run, unless another is
-// under way (overlap comes before downtime).
+// Slots that fall into the job's own run: skipped, or the last of them is queued behind it if none is yet.
+static void overlap(struct core *self, struct job *job, int64_t first, uint64_t count)
+{
+    const int64_t last = first + (int64_t)(count - 1) * job->config.every_ms;
+    const bool queues = job->config.queues_overlap && further_take_slot(self, job, last);
+    job->overlaps += count;
+    pass_over(self, job, first, queues ? count - 1 : count, SB__STAGE__STAGE_SKIPPED,
+              "overlap: the run before is still under way");
+}
+
+// Whether the broker was not there, or its clock not right, at these slots' time.
+static bool is_downtime(const struct core *self, int64_t first, uint64_t count)
+{
+    return count > 1 || first < self->started_ms;
+}
+
+// The job's slots up to now: `count` of them from `first` on. Hold comes before overlap, and that before
+// downtime; else the last one gets the run.
 static void take_slots(struct core *self, struct job *job, int64_t first, uint64_t count)
 {
     const int64_t last = first + (int64_t)(count - 1) * job->config.every_ms;
-    // Nobody took the last run until now: its slot has had its time.
-    if (job->current.number != 0 && job->current.stage == SB__STAGE__STAGE_DUE &&
-        job->current.retry_boot == 0)
-        run_end(self, job, SB__STAGE__STAGE_MISSED, NULL, "no service took it");
-    if (run_is_open(job)) {
+    const struct hold *hold = hold_of_job(self, job);
+    (void)run_end_untaken(self, job); // its slot has had its time
+    const bool waits = run_waits_for_slot(job);
+    if (hold != NULL) {
         pass_over(self, job, first, count, SB__STAGE__STAGE_SKIPPED,
-                  "overlap: the run before is still under way");
+                  arena_print(self, "hold: %s: %s", hold->by, hold->reason));
+    } else if (waits) { // what was asked for, and nobody has taken yet, is this slot's run
+        job->current.slot_ms = last;
+        run_store(self, job, &job->current);
+        pass_over(self, job, first, count - 1, SB__STAGE__STAGE_COALESCED, "down: one run stands for all");
+    } else if (run_is_open(job)) {
+        overlap(self, job, first, count);
+    } else if (!job->config.catches_up && is_downtime(self, first, count)) {
+        pass_over(self, job, first, count, SB__STAGE__STAGE_MISSED, "down: nobody was there to run it");
     } else {
         const Sb__Cause cause = count > 1 ? SB__CAUSE__CAUSE_CATCH_UP : SB__CAUSE__CAUSE_SCHEDULE;
         if (!run_begin(self, job, last, cause, ""))
@@ -105,64 +126,93 @@ static bool stands_back(const struct core *self, const struct job *job)
     return job->last_slot_ms != 0 && self->wall_ms < job->last_slot_ms - job->config.every_ms;
 }
 
-static void advance_job(struct core *self, struct job *job)
+int64_t schedule_slot_deadline(const struct core *self, const struct job *job)
 {
-    if (stands_back(self, job)) {
-        if (!run_is_open(job) && self->boot_ms >= job->last_due_boot + job->config.every_ms)
-            (void)run_begin(self, job, 0, SB__CAUSE__CAUSE_SCHEDULE, "the clock stands before the last slot");
+    return stands_back(self, job) ? job->last_slot_ms - job->config.every_ms : job->next_slot_ms;
+}
+
+int64_t schedule_boot_deadline(const struct core *self, const struct job *job)
+{
+    if (job->presence != JOB_CONFIGURED)
+        return INT64_MAX;
+    if (job->is_starting)
+        return INT64_MIN;
+    return stands_back(self, job) ? job->paced_boot + job->config.every_ms : INT64_MAX;
+}
+
+// At its pace while the clock stands back, unless it runs already or is on hold.
+static void advance_paced(struct core *self, struct job *job)
+{
+    if (self->boot_ms < job->paced_boot + job->config.every_ms)
         return;
-    }
-    if (self->wall_ms < job->next_slot_ms)
-        return;
-    const uint64_t count = (uint64_t)((self->wall_ms - job->next_slot_ms) / job->config.every_ms) + 1;
-    take_slots(self, job, job->next_slot_ms, count);
+    job->paced_boot = self->boot_ms;
+    alert_raise(self, ALERT_CLOCK, job->name,
+                "the clock stands before the last slot: it runs each `every`, without slots");
+    if (!run_is_open(job) && hold_of_job(self, job) == NULL)
+        (void)run_begin(self, job, 0, SB__CAUSE__CAUSE_SCHEDULE, "the clock stands before the last slot");
 }
 
 // What a job's start asks for: that the journal knows its place, and a run at once if it never succeeded.
 static void start_job(struct core *self, struct job *job)
 {
-    if (job->is_new)
-        job_store(self, job);
-    job->is_new = false;
-    const bool due = job->last_success_ms == 0 && !run_is_open(job) && job->next_slot_ms > self->wall_ms;
+    const bool due = job->last_success_ms == 0 && !run_is_open(job) && job->next_slot_ms > self->wall_ms &&
+                     hold_of_job(self, job) == NULL;
     if (due && !run_begin(self, job, 0, SB__CAUSE__CAUSE_CATCH_UP, "it has never succeeded"))
         return; // no number is stored yet
-    job->is_starting = false;
+    if (job->is_new)
+        job_store(self, job);
+    job->is_new = job->is_starting = false;
+    job_touch(self, job);
+}
+
+void schedule_place(struct core *self, struct job *job)
+{
+    job->paced_boot = self->boot_ms;
+    job->is_new = job->last_slot_ms == 0;
+    job->known_since_ms = job->known_since_ms != 0 ? job->known_since_ms : self->wall_ms;
+    if (job->is_new) // its slots count from now on, and a later stop misses none
+        job->last_slot_ms = slot_after(&job->config, self->wall_ms) - job->config.every_ms;
+    job->next_slot_ms = slot_after(&job->config, job->last_slot_ms);
+    job->is_starting = true;
+    job_touch(self, job);
+}
+
+void schedule_replace(struct core *self, struct job *job)
+{
+    const int64_t from = self->wall_ms > job->last_slot_ms ? self->wall_ms : job->last_slot_ms;
+    job->next_slot_ms = slot_after(&job->config, from);
+    job_touch(self, job);
 }
 
 bool schedule_begin(struct core *self)
 {
-    for (size_t i = 0; i < self->config.job_count && !self->stopping; i++) {
+    for (size_t i = 0; i < self->job_count && !self->stopping; i++) {
         if (!update_has_room(self))
             return false;
-        if (self->jobs[i].is_starting)
+        if (self->jobs[i].is_starting && self->jobs[i].presence == JOB_CONFIGURED)
             start_job(self, &self->jobs[i]);
     }
     return true;
 }
 
-bool schedule_advance(struct core *self)
+void schedule_advance(struct core *self, struct job *job)
 {
-    if (!schedule_begin(self))
-        return false;
-    for (size_t i = 0; i < self->config.job_count && !self->stopping; i++) {
-        if (!update_has_room(self))
-            return false;
-        advance_job(self, &self->jobs[i]);
+    if (job->presence != JOB_CONFIGURED)
+        return;
+    if (job->is_starting)
+        start_job(self, job);
+    if (stands_back(self, job)) {
+        advance_paced(self, job);
+    } else if (self->wall_ms >= job->next_slot_ms) {
+        alert_clear(self, ALERT_CLOCK, job->name);
+        const uint64_t count = (uint64_t)((self->wall_ms - job->next_slot_ms) / job->config.every_ms) + 1;
+        take_slots(self, job, job->next_slot_ms, count);
     }
-    return true;
-}
-
-int64_t schedule_deadline(const struct core *self)
-{
-    int64_t deadline = INT64_MAX;
-    for (size_t i = 0; i < self->config.job_count && !self->stopping; i++) {
-        const struct job *job = &self->jobs[i];
-        const int64_t at = stands_back(self, job) ? job->last_due_boot + job->config.every_ms
-                                                  : self->boot_ms + (job->next_slot_ms - self->wall_ms);
-        const bool waits = stands_back(self, job) && run_is_open(job);
-        if (!waits && at < deadline)
-            deadline = at;
+    if (!job->is_stale && self->wall_ms >= job_stale_ms(job)) {
+        job->is_stale = true;
+        alert_raise(self, ALERT_STALE, job->name,
+                    job->last_success_ms == 0 ? "it has never succeeded"
+                                              : "its data are older than they should be");
+        job_touch(self, job);
     }
-    return deadline;
 }

@@ -1,4 +1,4 @@
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,20 +70,37 @@ void reply_durable(struct core *self)
     self->replies[self->reply_count - 1].durable = true;
 }
 
-Sb__Event *publish(struct core *self, struct topic *topic, const char *kind, const char *name, bool durable)
+void topic_init(struct topic *topic, const char *kind, const char *name)
+{
+    *topic = (struct topic){.kind = kind, .name = name};
+}
+
+const char *topic_text(struct core *self, const struct topic *topic)
+{
+    return arena_print(self, "%s%s%s", topic->kind, topic->name[0] != '\0' ? "." : "", topic->name);
+}
+
+Sb__Event *publish(struct core *self, struct topic *topic, bool durable)
 {
     assert(self->publication_count < PUBLICATIONS_A_STEP);
+    assert(topic->kind != NULL);
     Sb__Event *event = arena_take(self, sizeof *event);
     sb__event__init(event);
     event->epoch = self->epoch;
     event->seq = ++topic->seq;
     event->time_ms = self->wall_ms;
     topic->beat = self->beat;
-    self->publications[self->publication_count++] = (struct core_publication){
-        .topic = arena_print(self, "%s%s%s", kind, name[0] != '\0' ? "." : "", name),
-        .durable = durable,
-        .event = event};
+    list_prepend(&self->changed, &topic->changed);
+    self->publications[self->publication_count++] =
+        (struct core_publication){.topic = topic_text(self, topic), .durable = durable, .event = event};
     return event;
+}
+
+ProtobufCBinaryData histogram_bytes(struct core *self, const struct histogram *histogram)
+{
+    return (ProtobufCBinaryData){
+        .len = sizeof *histogram,
+        .data = memcpy(arena_take(self, sizeof *histogram), histogram, sizeof *histogram)};
 }
 
 void record_add(struct core *self, enum core_table table, const void *key, size_t key_size,

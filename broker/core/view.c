@@ -1,5 +1,5 @@
 // The state as messages: for replies, publications, beats and records. They live in the step's arena.
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <string.h>
 
@@ -40,8 +40,10 @@ static int64_t lease_eta(const struct core *self, const struct lease *lease)
     const int64_t held = self->boot_ms - lease->granted_boot;
     if (lease_should_yield(self, lease))
         return 0;
-    if (lease->done > 0 && lease->total >= lease->done)
-        return (int64_t)((double)held * (double)(lease->total - lease->done) / (double)lease->done);
+    if (lease->done > 0 && lease->total >= lease->done) {
+        const double left = (double)held * (double)(lease->total - lease->done) / (double)lease->done;
+        return left < ETA_MAX_MS ? (int64_t)left : -1;
+    }
     const struct resource *resource = &self->resources[lease->resource];
     const struct job *job = lease->job != JOB_NONE ? &self->jobs[lease->job] : NULL;
     const uint64_t count = job != NULL ? job->held_count : resource->exclusive_count;
@@ -80,6 +82,11 @@ int64_t view_eta(const struct core *self, const struct waiter *waiter)
 {
     const struct resource *resource = &self->resources[waiter->resource];
     int64_t eta = resource->recovering_until != 0 ? resource->recovering_until - self->boot_ms : 0;
+    const struct hold *hold = waiter->job != JOB_NONE ? hold_of_job(self, &self->jobs[waiter->job]) : NULL;
+    if (hold != NULL && hold->until_ms == 0)
+        return -1;
+    if (hold != NULL && hold->until_ms - self->wall_ms > eta)
+        eta = hold->until_ms - self->wall_ms;
     for (size_t i = 0; i < self->lease_count; i++) {
         if (self->leases[i].resource != waiter->resource)
             continue;
@@ -91,8 +98,7 @@ int64_t view_eta(const struct core *self, const struct waiter *waiter)
     }
     for (size_t i = 0; i < self->waiter_count; i++) {
         const struct waiter *other = &self->waiters[i];
-        if (other == waiter || other->resource != waiter->resource ||
-            queue_position(self, other) >= queue_position(self, waiter))
+        if (!queue_goes_before(self, other, waiter))
             continue;
         const struct job *job = other->job != JOB_NONE ? &self->jobs[other->job] : NULL;
         const uint64_t count = job != NULL ? job->held_count : resource->exclusive_count;
@@ -108,7 +114,7 @@ int64_t view_eta(const struct core *self, const struct waiter *waiter)
 bool resource_is_open(const struct core *self, const struct resource *resource)
 {
     (void)self;
-    return resource->phase == PAUSE_NONE && resource->recovering_until == 0;
+    return resource->phase == PAUSE_NONE && resource->recovering_until == 0 && resource->holds == 0;
 }
 
 static Sb__Phase phase_of(const struct resource *resource)
@@ -118,7 +124,7 @@ static Sb__Phase phase_of(const struct resource *resource)
     switch (resource->phase) {
     case PAUSE_DRAINING: return SB__PHASE__PHASE_DRAINING;
     case PAUSE_EXCLUSIVE: return SB__PHASE__PHASE_EXCLUSIVE;
-    default: return SB__PHASE__PHASE_OPEN;
+    default: return resource->holds > 0 ? SB__PHASE__PHASE_ON_HOLD : SB__PHASE__PHASE_OPEN;
     }
 }
 
@@ -154,6 +160,13 @@ Sb__ResourceState *view_resource(struct core *self, const struct resource *resou
         if (limit != INT64_MAX)
             state->deadline_ms = self->wall_ms + (limit - self->boot_ms);
     }
+    if (state->phase == SB__PHASE__PHASE_ON_HOLD) {
+        const struct hold *hold = hold_of_resource(self, resource, false);
+        state->holder = arena_text(self, hold->by);
+        state->reason = arena_text(self, hold->reason);
+        state->since_ms = hold->since_ms;
+        state->deadline_ms = hold->until_ms;
+    }
     if (resource->recovering_until != 0)
         state->deadline_ms = self->wall_ms + (resource->recovering_until - self->boot_ms);
     return state;
@@ -161,7 +174,7 @@ Sb__ResourceState *view_resource(struct core *self, const struct resource *resou
 
 // ---------------------------------------------------------------- jobs and services
 
-static Sb__Quantiles *view_quantiles(struct core *self, const struct histogram *histogram)
+Sb__Quantiles *view_quantiles(struct core *self, const struct histogram *histogram)
 {
     Sb__Quantiles *quantiles = arena_take(self, sizeof *quantiles);
     sb__quantiles__init(quantiles);
@@ -228,23 +241,15 @@ struct seqs {
     size_t count;
 };
 
-static void add_seq(struct core *self, struct seqs *seqs, const struct topic *topic, const char *kind,
-                    const char *name)
+static void add_seq(struct core *self, struct seqs *seqs, const struct topic *topic)
 {
     if (topic->seq == 0)
         return;
     Sb__State__SeqsEntry *entry = arena_take(self, sizeof *entry);
     sb__state__seqs_entry__init(entry);
-    entry->key = arena_print(self, "%s.%s", kind, name);
+    entry->key = (char *)(uintptr_t)topic_text(self, topic);
     entry->value = topic->seq;
     seqs->entries[seqs->count++] = entry;
-}
-
-static void add_job_seqs(struct core *self, struct seqs *seqs, const struct job *job)
-{
-    add_seq(self, seqs, &job->tick, "tick", job->name);
-    add_seq(self, seqs, &job->run, "run", job->name);
-    add_seq(self, seqs, &job->change, "change", job->name);
 }
 
 // ---------------------------------------------------------------- State
@@ -257,28 +262,36 @@ static Sb__State *view_state(struct core *self)
     state->started_ms = self->started_ms;
     state->version = self->version;
     state->profile = self->profile;
-    state->resources = arena_take(self, self->config.resource_count * sizeof(void *));
-    for (size_t i = 0; i < self->config.resource_count; i++)
-        state->resources[state->n_resources++] = view_resource(self, &self->resources[i]);
+    state->resources = arena_take(self, self->resource_count * sizeof(void *));
+    for (size_t i = 0; i < self->resource_count; i++) {
+        if (!self->resources[i].removed)
+            state->resources[state->n_resources++] = view_resource(self, &self->resources[i]);
+    }
     return state;
 }
 
-// Adds the last seqs of the resources, and of the jobs that the state shows.
+// Adds the last seqs of all topics but those of jobs that the state does not show.
 static void add_seqs(struct core *self, Sb__State *state)
 {
     enum { ORDER_TOPICS = SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON };
-    const size_t max = 3 * self->config.resource_count + 3 * state->n_jobs + ORDER_TOPICS;
+    const size_t max = 3 * self->resource_count + 3 * state->n_jobs + ORDER_TOPICS + ALERT_KIND_COUNT;
     struct seqs seqs = {.entries = arena_take(self, max * sizeof(void *))};
-    for (size_t i = 0; i < self->config.resource_count; i++) {
+    for (size_t i = 0; i < self->resource_count; i++) {
         const struct resource *resource = &self->resources[i];
-        add_seq(self, &seqs, &resource->pause_topic, "pause", resource->name);
-        add_seq(self, &seqs, &resource->resume_topic, "resume", resource->name);
-        add_seq(self, &seqs, &resource->lease_topic, "lease", resource->name);
+        add_seq(self, &seqs, &resource->pause_topic);
+        add_seq(self, &seqs, &resource->resume_topic);
+        add_seq(self, &seqs, &resource->lease_topic);
     }
-    for (size_t i = 0; i < state->n_jobs; i++)
-        add_job_seqs(self, &seqs, job_find(self, state->jobs[i]->job));
+    for (size_t i = 0; i < state->n_jobs; i++) {
+        const struct job *job = job_find(self, state->jobs[i]->job);
+        add_seq(self, &seqs, &job->tick);
+        add_seq(self, &seqs, &job->run);
+        add_seq(self, &seqs, &job->change);
+    }
     for (int i = SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED; i <= ORDER_TOPICS; i++)
-        add_seq(self, &seqs, &self->order_topics[i], "order", order_topic((Sb__OrderStatus)i));
+        add_seq(self, &seqs, &self->order_topics[i]);
+    for (int i = 0; i < ALERT_KIND_COUNT; i++)
+        add_seq(self, &seqs, &self->alert_topics[i]);
     state->seqs = seqs.entries;
     state->n_seqs = seqs.count;
 }
@@ -300,8 +313,9 @@ static void add_jobs(struct core *self, Sb__State *state, const Sb__Snapshot *sn
         snapshot->limit > 0 && snapshot->limit < SNAPSHOT_JOBS ? snapshot->limit : SNAPSHOT_JOBS;
     const struct job *after = snapshot->after[0] != '\0' ? job_find(self, snapshot->after) : NULL;
     state->jobs = arena_take(self, limit * sizeof(void *));
-    for (size_t i = after != NULL ? job_index(self, after) + 1U : 0; i < self->config.job_count; i++) {
-        if (snapshot->job[0] != '\0' && strcmp(snapshot->job, self->jobs[i].name) != 0)
+    for (size_t i = after != NULL ? job_index(self, after) + 1U : 0; i < self->job_count; i++) {
+        if (self->jobs[i].presence == JOB_ABSENT ||
+            (snapshot->job[0] != '\0' && strcmp(snapshot->job, self->jobs[i].name) != 0))
             continue;
         if (state->n_jobs == limit) {
             state->more = true;
@@ -318,6 +332,23 @@ static void add_services(struct core *self, Sb__State *state)
         state->services[state->n_services++] = view_service(self, &self->sessions[self->present[i]]);
 }
 
+// What lies on the jobs that the state shows, and what is wrong: as many as are told at once.
+static void add_troubles(struct core *self, Sb__State *state, const char *job)
+{
+    state->holds = arena_take(self, HOLDS_MAX * sizeof(void *));
+    for (size_t i = 0; i < self->hold_count; i++) {
+        const Sb__Hold *hold = view_hold(self, &self->holds[i]);
+        if (job[0] == '\0' || hold->resource[0] != '\0' || strcmp(hold->job, job) == 0)
+            state->holds[state->n_holds++] = (Sb__Hold *)(uintptr_t)hold;
+    }
+    state->alerts = arena_take(self, SNAPSHOT_ALERTS * sizeof(void *));
+    for (size_t i = 0; i < self->alert_count && state->n_alerts < SNAPSHOT_ALERTS; i++) {
+        Sb__Alert *alert = view_alert(self, &self->alerts[i]);
+        if (job[0] == '\0' || strcmp(alert->subject, job) == 0)
+            state->alerts[state->n_alerts++] = alert;
+    }
+}
+
 void view_snapshot(struct core *self, uint64_t peer, const Sb__Request *request)
 {
     const Sb__Snapshot *snapshot = request->snapshot;
@@ -330,6 +361,8 @@ void view_snapshot(struct core *self, uint64_t peer, const Sb__Request *request)
     add_jobs(self, state, snapshot);
     if (snapshot->job[0] == '\0')
         add_services(self, state);
+    if (snapshot->after[0] == '\0')
+        add_troubles(self, state, snapshot->job);
     add_seqs(self, state);
     Sb__Reply *reply = reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
     reply->body_case = SB__REPLY__BODY_STATE;

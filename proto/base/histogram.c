@@ -35,20 +35,40 @@ static uint64_t value_of(unsigned bucket)
     return low + ((UINT64_C(1) << shift) - 1) / 2;
 }
 
+static void halve(struct histogram *self)
+{
+    for (unsigned i = 0; i < BUCKETS; i++)
+        self->buckets[i] = (uint16_t)(self->buckets[i] / 2);
+}
+
 void histogram_add(struct histogram *self, int64_t value_ms)
 {
     const uint64_t value = value_ms < 0 ? 0 : (uint64_t)value_ms;
     const unsigned bucket = bucket_of(value);
     assert(bucket < BUCKETS);
-    if (self->buckets[bucket] == UINT16_MAX) {
-        for (unsigned i = 0; i < BUCKETS; i++)
-            self->buckets[i] = (uint16_t)(self->buckets[i] / 2);
-    }
+    if (self->buckets[bucket] == UINT16_MAX)
+        halve(self);
     self->buckets[bucket]++;
     self->count++;
     self->sum = value > UINT64_MAX - self->sum ? UINT64_MAX : self->sum + value;
     if (value > self->max)
         self->max = value;
+}
+
+void histogram_merge(struct histogram *self, const struct histogram *other)
+{
+    struct histogram more = *other;
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        while (self->buckets[i] > UINT16_MAX - more.buckets[i]) {
+            halve(self);
+            halve(&more);
+        }
+    }
+    for (unsigned i = 0; i < BUCKETS; i++)
+        self->buckets[i] = (uint16_t)(self->buckets[i] + more.buckets[i]);
+    self->count += other->count;
+    self->sum = other->sum > UINT64_MAX - self->sum ? UINT64_MAX : self->sum + other->sum;
+    self->max = other->max > self->max ? other->max : self->max;
 }
 
 uint64_t histogram_quantile(const struct histogram *self, unsigned per_mille)

@@ -16,6 +16,9 @@ struct histogram {
 // Adds one value in ms (negative counts as 0; past 2^31 counts as that in the buckets, not in max).
 void histogram_add(struct histogram *self, int64_t value_ms);
 
+// Adds all values of another one; counts that would pass their limit are halved in both alike.
+void histogram_merge(struct histogram *self, const struct histogram *other);
+
 // The value at or below which the share `per_mille`/1000 of all values lie, within 5 %; 0 when empty.
 uint64_t histogram_quantile(const struct histogram *self, unsigned per_mille);
 

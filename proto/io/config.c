@@ -76,6 +76,7 @@ static void read_document(struct config_reader *reader, const char *text, size_t
 
 static void speed_up(struct config *config, uint32_t speed)
 {
+    config->speed = speed;
     for (size_t i = 0; i < config->job_count; i++) {
         struct config_job *job = &config->jobs[i];
         job->every_ms = job->every_ms / speed > 0 ? job->every_ms / speed : 1;

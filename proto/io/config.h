@@ -13,6 +13,9 @@
 #include <stdint.h>
 
 enum yield_policy { YIELD_FINISH, YIELD_PAGE, YIELD_ABORT };
+enum overlap_policy { OVERLAP_SKIP, OVERLAP_QUEUE };
+enum catch_up_policy { CATCH_UP_ONCE, CATCH_UP_NONE };
+enum pause_timeout_policy { PAUSE_TIMEOUT_REFUSE, PAUSE_TIMEOUT_REVOKE };
 enum source_format { FORMAT_CSV, FORMAT_JSON };
 enum csv_quote { QUOTE_DOUBLE, QUOTE_NONE };
 enum text_encoding { ENCODING_UTF8, ENCODING_LATIN1 };
@@ -44,6 +47,7 @@ struct config_resource {
     int64_t max_exclusive_ms;        // an exclusive lease is not renewed past this
     int64_t max_exclusive_streak_ms; // pauses in a row before syncs get a turn
     int64_t aging_ms;                // a waiting run gains one priority level for each of these
+    enum pause_timeout_policy on_pause_timeout;
 };
 
 // Where and how a job's export is fetched and decoded.
@@ -78,10 +82,13 @@ struct config_job {
     int64_t pause_timeout_ms;
     enum yield_policy yield;
     uint32_t max_yields;
-    int64_t stall_ms;       // no progress while an exclusive waits: renewals are refused
-    int64_t settle_ms;      // added to grant_delay when its lease ends otherwise than by release
-    int64_t retry_after_ms; // a failed or lost run gets one more attempt after this
-    int64_t fresh_within_ms;
+    int64_t stall_ms;        // no progress while an exclusive waits: renewals are refused
+    int64_t settle_ms;       // added to grant_delay when its lease ends otherwise than by release
+    int64_t retry_after_ms;  // a failed or lost run gets one more attempt after this
+    int64_t fresh_within_ms; // older data are stale
+    int64_t max_duration_ms; // a longer run raises an alert
+    enum overlap_policy overlap;
+    enum catch_up_policy catch_up;
     struct config_source source;
     struct words key;         // fields that name a record
     struct words ignore;      // volatile fields
@@ -108,7 +115,9 @@ struct config_broker {
     int64_t keep_ms; // runs and ledger are kept this long
     int64_t beat_ms;
     int64_t session_ttl_ms;
-    uint32_t sessions_max; // limits of tables; see broker/core/limits.h for their maxima
+    uint32_t jobs_max; // limits of tables; see broker/core/limits.h for their maxima
+    uint32_t resources_max;
+    uint32_t sessions_max;
     uint32_t waiters_max;
     uint32_t calls_max;
     uint64_t frame_max; // bytes of one message
@@ -116,8 +125,9 @@ struct config_broker {
 
 // The whole configuration; read-only once loaded. Strings and arrays belong to it.
 struct config {
-    char *path;    // the file it came from
-    char *profile; // name of the offsets in use
+    char *path;     // the file it came from
+    uint32_t speed; // that what schedules say was divided by
+    char *profile;  // name of the offsets in use
     struct config_broker broker;
     struct config_resource *resources;
     size_t resource_count;

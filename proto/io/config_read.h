@@ -11,7 +11,7 @@ enum {
     CONFIG_BYTES_MAX = 4 * 1024 * 1024, // of a file
     CONFIG_ANCHORS_MAX = 10000,         // more would cost libyaml a quadratic time
     CONFIG_NODES_MAX = 1000000,         // visited: aliases can make a small file a large one
-    CONFIG_JOBS_MAX = 4096,
+    CONFIG_JOBS_MAX = 100000,
     CONFIG_RESOURCES_MAX = 256,
     CONFIG_LIST_MAX = 256, // words, headers, profiles
 };

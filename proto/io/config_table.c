@@ -95,18 +95,18 @@ static const struct option_spec source_options[] = {
 static const struct section source_section = ALL(source_options);
 
 static const struct option_choice overlaps[] = {
-    {"skip", 0, CHOICE_OK, NULL},
-    {"queue", 0, CHOICE_WARNED, LATER ": a slot that falls into a run is skipped"},
+    {"skip", OVERLAP_SKIP, CHOICE_OK, NULL},
+    {"queue", OVERLAP_QUEUE, CHOICE_OK, NULL},
     {NULL, 0, CHOICE_OK, NULL},
 };
 static const struct option_choice catch_ups[] = {
-    {"once", 0, CHOICE_OK, NULL},
-    {"none", 0, CHOICE_WARNED, LATER ": an overdue job runs once"},
+    {"once", CATCH_UP_ONCE, CHOICE_OK, NULL},
+    {"none", CATCH_UP_NONE, CHOICE_OK, NULL},
     {NULL, 0, CHOICE_OK, NULL},
 };
 static const struct option_choice pause_timeouts[] = {
-    {"refuse", 0, CHOICE_OK, NULL},
-    {"revoke", 0, CHOICE_REFUSED, "is not supported by this version: a blocker would not be cut off"},
+    {"refuse", PAUSE_TIMEOUT_REFUSE, CHOICE_OK, NULL},
+    {"revoke", PAUSE_TIMEOUT_REVOKE, CHOICE_OK, NULL},
     {NULL, 0, CHOICE_OK, NULL},
 };
 static const struct option_spec job_options[] = {
@@ -132,10 +132,12 @@ static const struct option_spec job_options[] = {
      .max = DAY, .help = "a failed or lost run gets one more attempt after this"},
     {"fresh_within", OPTION_DURATION, PLACE(config_job, fresh_within_ms), .min = 1, .max = 366 * DAY,
      .help = "older data are stale; default: one and a half times `every`"},
-    {"overlap", OPTION_CHOICE, .place = OPTION_NOWHERE, .fallback = "skip", .choices = overlaps,
-     .help = "a slot that falls into the job's own run"},
-    {"catch_up", OPTION_CHOICE, .place = OPTION_NOWHERE, .fallback = "once", .choices = catch_ups,
-     .help = "slots missed while the broker was down"},
+    {"overlap", OPTION_CHOICE, PLACE(config_job, overlap), .fallback = "skip", .choices = overlaps,
+     .help = "a slot that falls into the job's own run: skip it, or queue one behind it"},
+    {"catch_up", OPTION_CHOICE, PLACE(config_job, catch_up), .fallback = "once", .choices = catch_ups,
+     .help = "slots missed while the broker was down: one run for all of them, or none"},
+    {"max_duration", OPTION_DURATION, PLACE(config_job, max_duration_ms), .fallback = "20m", .min = SECOND,
+     .max = 7 * DAY, .help = "a run that takes longer raises an alert"},
     {"source", OPTION_SECTION, PLACE(config_job, source), .required = true, .section = &source_section,
      .help = "the export"},
     {"key", OPTION_WORDS, PLACE(config_job, key), .required = true, .help = "fields that name a record"},
@@ -144,7 +146,6 @@ static const struct option_spec job_options[] = {
      .help = "more rejected rows than this share fail the run"},
     {"data", OPTION_PATH, PLACE(config_job, data),
      .help = "directory of its store; default: named as the job, beside the broker's"},
-    {"max_duration", OPTION_LATER, .help = "alerts come in a later version"},
     {"index", OPTION_LATER, .help = "indexes come in a later version"},
     {"delete_guard", OPTION_LATER, .help = "the guard comes in a later version"},
 };
@@ -157,8 +158,9 @@ static const struct option_spec resource_options[] = {
      .max = HOUR, .help = "a lease's life from its last renewal"},
     {"grant_delay", OPTION_DURATION, PLACE(config_resource, grant_delay_ms), .fallback = "1s", .max = HOUR,
      .help = "added after a lease that was not given back"},
-    {"on_pause_timeout", OPTION_CHOICE, .place = OPTION_NOWHERE, .fallback = "refuse",
-     .choices = pause_timeouts, .help = "when a pause cannot complete"},
+    {"on_pause_timeout", OPTION_CHOICE, PLACE(config_resource, on_pause_timeout), .fallback = "refuse",
+     .choices = pause_timeouts,
+     .help = "when a pause cannot complete: refuse the orders, or revoke the leases in their way"},
     {"max_exclusive", OPTION_DURATION, PLACE(config_resource, max_exclusive_ms), .fallback = "10m",
      .min = SECOND, .max = 7 * DAY, .help = "an exclusive lease is not renewed past this"},
     {"max_exclusive_streak", OPTION_DURATION, PLACE(config_resource, max_exclusive_streak_ms),
@@ -182,6 +184,10 @@ static const struct option_spec broker_options[] = {
      .help = "time between two beats"},
     {"session_ttl", OPTION_DURATION, PLACE(config_broker, session_ttl_ms), .fallback = "15s", .min = 200,
      .max = HOUR, .help = "a service that was silent for so long is gone"},
+    {"max_jobs", OPTION_COUNT, PLACE(config_broker, jobs_max), .fallback = "1024", .min = 1, .max = 100000,
+     .help = "room for jobs; a reload cannot go past it"},
+    {"max_resources", OPTION_COUNT, PLACE(config_broker, resources_max), .fallback = "256", .min = 1,
+     .max = 256, .help = "room for resources; a reload cannot go past it"},
     {"max_sessions", OPTION_COUNT, PLACE(config_broker, sessions_max), .fallback = "4096", .min = 1,
      .max = 65536, .help = "sessions at once; a newcomer past it is told BUSY"},
     {"max_waiters", OPTION_COUNT, PLACE(config_broker, waiters_max), .fallback = "4096", .min = 1,

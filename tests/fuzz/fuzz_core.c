@@ -129,6 +129,8 @@ static void start(struct world *self)
                                        .resource_count = 1,
                                        .jobs = jobs,
                                        .job_count = JOBS,
+                                       .jobs_max = 8,
+                                       .resources_max = 4,
                                        .beat_ms = 1000,
                                        .session_ttl_ms = 15000,
                                        .sessions_max = 3,

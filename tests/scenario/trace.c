@@ -113,6 +113,12 @@ static void hear_state(struct world *world, const Sb__State *state)
             (unsigned long long)job->skipped, (unsigned long long)job->coalesced,
             (unsigned long long)job->missed);
     }
+    for (size_t i = 0; i < state->n_holds; i++)
+        trace_line(world, "  hold on %s%s by %s: %s", state->holds[i]->job, state->holds[i]->resource,
+                   state->holds[i]->by, state->holds[i]->reason);
+    for (size_t i = 0; i < state->n_alerts; i++)
+        trace_line(world, "  alert %s of %s: %s", state->alerts[i]->kind, state->alerts[i]->subject,
+                   state->alerts[i]->text);
     for (size_t i = 0; i < state->n_resources; i++)
         trace_line(world, "  resource %s: %s, shared %u, waiting %u and %u", state->resources[i]->resource,
                    json_enum(&sb__phase__descriptor, (int)state->resources[i]->phase),
@@ -125,11 +131,16 @@ static void hear_refusal(struct world *world, struct client *client, const Sb__R
     char blockers[512] = "";
     if (reply->body_case == SB__REPLY__BODY_WAITING)
         blockers_text(blockers, sizeof blockers, reply->waiting->blockers, reply->waiting->n_blockers);
-    trace_line(world, "%s <- %s%s", client->name, json_enum(&sb__code__descriptor, (int)reply->code),
-               blockers);
+    const bool says_why =
+        reply->code == SB__CODE__CODE_ON_HOLD ||
+        (reply->code == SB__CODE__CODE_LEASE_LOST && strstr(reply->text, "revoked") != NULL) ||
+        (reply->code == SB__CODE__CODE_INVALID && strstr(reply->text, "room") != NULL);
+    trace_line(world, "%s <- %s%s%s%s", client->name, json_enum(&sb__code__descriptor, (int)reply->code),
+               blockers, says_why ? ": " : "", says_why ? reply->text : "");
     struct wish *wish = wish_of(client, reply);
     const bool final = reply->code == SB__CODE__CODE_PAUSE_TIMEOUT || reply->code == SB__CODE__CODE_TIMEOUT ||
-                       reply->code == SB__CODE__CODE_BUSY || reply->code == SB__CODE__CODE_CONFLICT;
+                       reply->code == SB__CODE__CODE_BUSY || reply->code == SB__CODE__CODE_CONFLICT ||
+                       reply->code == SB__CODE__CODE_ON_HOLD || reply->code == SB__CODE__CODE_NOT_FOUND;
     if (wish != NULL && final)
         *wish = (struct wish){0};
     for (size_t i = 0; i < WISHES_MAX && reply->code == SB__CODE__CODE_LEASE_LOST; i++)
@@ -156,6 +167,10 @@ void trace_reply(struct world *world, struct client *client, const Sb__Reply *re
         trace_line(world, "%s <- triggered r%zu%s", client->name, number(&world->runs, reply->triggered->run),
                    reply->triggered->merged ? ", merged" : "");
         break;
+    case SB__REPLY__BODY_HELD:
+        client->hold = reply->held->hold;
+        trace_line(world, "%s <- held", client->name);
+        break;
     case SB__REPLY__BODY_DELIVER:
         client->call = reply->deliver->call;
         trace_line(world, "%s <- call %s from %s", client->name, reply->deliver->method,
@@ -167,6 +182,21 @@ void trace_reply(struct world *world, struct client *client, const Sb__Reply *re
             trace_line(world, "%s <- ok", client->name);
         break;
     }
+}
+
+void trace_pauses(struct world *world, const Sb__PauseReport *report)
+{
+    trace_line(world, "  pauses: %llu, waited %.0f on average, timed out %llu",
+               (unsigned long long)report->count, report->wait->avg_ms,
+               (unsigned long long)report->timed_out);
+    for (size_t i = 0; i < report->n_blockers; i++)
+        trace_line(world, "  %s was waited for %llu times, %.0f on average", report->blockers[i]->job,
+                   (unsigned long long)report->blockers[i]->times, report->blockers[i]->wait->avg_ms);
+    for (size_t i = 0; i < report->n_recent; i++)
+        trace_line(world, "  %s for %s waited %lld%s%s",
+                   json_enum(&sb__lease_change__descriptor, (int)report->recent[i]->change),
+                   report->recent[i]->holder, (long long)report->recent[i]->waited_ms,
+                   report->recent[i]->blockers[0] != '\0' ? " for " : "", report->recent[i]->blockers);
 }
 
 // ---------------------------------------------------------------- publications and the ledger
@@ -204,8 +234,14 @@ void trace_publication(struct world *world, const struct core_publication *publi
     case SB__EVENT__BODY_LEASE:
         if (event->lease->change == SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED)
             trace_line(world, "%s t%zu expired", topic, number(&world->tokens, event->lease->token));
+        else if (event->lease->change == SB__LEASE_CHANGE__LEASE_CHANGE_REVOKED)
+            trace_line(world, "%s t%zu revoked", topic, number(&world->tokens, event->lease->token));
         else if (event->lease->change == SB__LEASE_CHANGE__LEASE_CHANGE_PAUSE_TIMED_OUT)
             trace_line(world, "%s timed out: %s", topic, event->lease->reason);
+        break;
+    case SB__EVENT__BODY_ALERT:
+        trace_line(world, "%s %s: %s", topic, event->alert->subject,
+                   event->alert->cleared ? "over" : event->alert->text);
         break;
     case SB__EVENT__BODY_CHANGE:
     case SB__EVENT__BODY_ORDER: trace_line(world, "%s", topic); break;

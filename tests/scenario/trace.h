@@ -4,6 +4,7 @@
 
 #include "tests/scenario/world.h"
 
+void trace_pauses(struct world *world, const Sb__PauseReport *report);
 void trace_reply(struct world *world, struct client *client, const Sb__Reply *reply);
 void trace_publication(struct world *world, const struct core_publication *publication);
 void trace_record(struct world *world, const struct core_record *record);

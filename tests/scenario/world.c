@@ -107,7 +107,7 @@ static bool is_recovered(const struct entry *entry, const ProtobufCMessage *valu
 {
     if (entry->table == CORE_TABLE_RUN)
         return ((const Sb__StoredRun *)value)->run->ended_ms == 0;
-    return entry->table != CORE_TABLE_LEDGER;
+    return entry->table != CORE_TABLE_LEDGER && entry->table != CORE_TABLE_PAUSE;
 }
 
 // ---------------------------------------------------------------- steps
@@ -145,6 +145,24 @@ static void take_update(struct world *self, const struct core_update *update)
     free(to);
 }
 
+// What a look into the history of pauses finds, newest first.
+static void answer_read(struct world *self, const struct core_read *read)
+{
+    ProtobufCMessage *values[ENTRIES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < ENTRIES_MAX; i++) {
+        const struct entry *entry = &self->entries[i];
+        if (entry->type != NULL && entry->table == read->table)
+            values[count++] = protobuf_c_message_unpack(entry->type, NULL, entry->size, entry->data);
+    }
+    const Sb__Reply *reply =
+        core_read_reply(self->core, read, (const ProtobufCMessage *const *)values, count);
+    if (reply->body_case == SB__REPLY__BODY_PAUSE_REPORT)
+        trace_pauses(self, reply->pause_report);
+    for (size_t i = 0; i < count; i++)
+        protobuf_c_message_free_unpacked(values[i], NULL);
+}
+
 static void step(struct world *self, struct core_event *event)
 {
     struct core_update update;
@@ -154,21 +172,37 @@ static void step(struct world *self, struct core_event *event)
     core_step(self->core, event, &update);
     core_check(self->core);
     take_update(self, &update);
+    for (size_t i = 0; i < update.read_count; i++)
+        answer_read(self, &update.reads[i]);
+}
+
+// The config as it now stands; `jobs` has room for all of them.
+static struct core_config config_of(const struct world *self, struct core_job_config *jobs)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->job_count; i++) {
+        if (!self->removed[i])
+            jobs[count++] = self->jobs[i];
+    }
+    return (struct core_config){.resources = &self->resource,
+                                .resource_count = 1,
+                                .jobs = jobs,
+                                .job_count = count,
+                                .jobs_max = JOBS_MAX_TOLD,
+                                .resources_max = 4,
+                                .beat_ms = SECOND,
+                                .session_ttl_ms = 15 * SECOND,
+                                .sessions_max = self->sessions_max,
+                                .waiters_max = self->waiters_max,
+                                .calls_max = self->calls_max,
+                                .version = "test",
+                                .profile = "60m"};
 }
 
 void world_start(struct world *self)
 {
-    const struct core_config config = {.resources = &self->resource,
-                                       .resource_count = 1,
-                                       .jobs = self->jobs,
-                                       .job_count = self->job_count,
-                                       .beat_ms = SECOND,
-                                       .session_ttl_ms = 15 * SECOND,
-                                       .sessions_max = self->sessions_max,
-                                       .waiters_max = self->waiters_max,
-                                       .calls_max = self->calls_max,
-                                       .version = "test",
-                                       .profile = "60m"};
+    struct core_job_config jobs[JOBS_MAX_TOLD];
+    const struct core_config config = config_of(self, jobs);
     struct fault fault = {0};
     const size_t size = core_size(&config, &fault);
     assert(size > 0);
@@ -200,6 +234,18 @@ void world_start(struct world *self)
     step(self, &event);
     for (size_t i = 0; i < count; i++)
         protobuf_c_message_free_unpacked((ProtobufCMessage *)(uintptr_t)records[i].value, NULL);
+}
+
+void world_reload(struct world *self, struct client *client)
+{
+    struct core_job_config jobs[JOBS_MAX_TOLD];
+    const struct core_config config = config_of(self, jobs);
+    struct core_event event = {.kind = CORE_EVENT_RELOAD};
+    event.reload.config = &config;
+    if (client != NULL)
+        event.reload.wish = (struct core_reload_wish){.peer = (uint64_t)(client - self->clients) + 1,
+                                                      .request = client->next_id};
+    step(self, &event);
 }
 
 void world_crash(struct world *self)

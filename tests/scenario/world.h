@@ -40,6 +40,7 @@ struct client {
     uint64_t session;  // 0: none
     uint64_t next_id;  // of requests
     uint64_t call;     // the last one that was delivered to it
+    uint64_t hold;     // the last one that it laid
     bool hangs;        // neither pings, renews nor asks again by itself
     bool alive;        // it said Hello
     struct wish wishes[WISHES_MAX];
@@ -55,6 +56,7 @@ struct world {
     struct core_resource_config resource;       // there is one: "erp"
     struct core_job_config jobs[JOBS_MAX_TOLD]; // their names are in job_names
     char job_names[JOBS_MAX_TOLD][32];          // of the jobs
+    bool removed[JOBS_MAX_TOLD];                // not in the config any more
     struct {
         uint64_t run;
         uint32_t attempt;
@@ -84,6 +86,9 @@ void world_free(struct world *self);
 void world_start(struct world *self);
 void world_crash(struct world *self);
 void world_stop(struct world *self);
+
+// Gives the broker the config as it now stands, as a reload does; `client` asked for it, or NULL.
+void world_reload(struct world *self, struct client *client);
 
 // Lets time pass, with all that happens in it.
 void world_pass(struct world *self, int64_t duration_ms);

@@ -287,19 +287,37 @@ static void what_a_later_version_does_is_warned_of_or_refused(void **state)
     struct told told = {0};
     struct config *config = accepted(
         RESOURCE
-        "jobs: {a: {every: 1m, key: [id], yield: page, overlap: queue, max_duration: 20m,"
+        "jobs: {a: {every: 1m, key: [id], yield: page,"
         " delete_guard: {max_share: 10%}, index: [], source: {url: \"http://x/y\", full_every: 24h}}}\n",
         1, &told);
-    assert_int_equal(told.lines, 6);
+    assert_int_equal(told.lines, 4);
     assert_non_null(strstr(told.text, "f.yaml:2:41: warning: jobs.a.yield: page acts as abort"));
-    assert_non_null(strstr(told.text, "jobs.a.max_duration: has no effect in this version"));
     config_destroy(&config);
-    refused("resources: {erp: {on_pause_timeout: revoke}}\njobs: {a: " JOB "}\n",
-            "\"revoke\" is not supported by this version");
     refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", format: pdf}}}\n",
             "\"pdf\" is not supported");
     refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", page: {size: 1}}}}\n",
             "page: is not supported");
+}
+
+static void policies_are_read_and_have_the_defaults_that_disturb_least(void **state)
+{
+    (void)state;
+    struct config *config =
+        accepted("resources: {erp: {on_pause_timeout: revoke}, crm: {}}\n"
+                 "jobs: {a: {resource: erp, every: 1m, key: [id], overlap: queue, catch_up: none,"
+                 " max_duration: 5m, source: {url: \"http://x/y\"}},"
+                 " b: {resource: crm, every: 1m, key: [id], source: {url: \"http://x/y\"}}}\n",
+                 1, &(struct told){0});
+    assert_int_equal(config->resources[0].on_pause_timeout, PAUSE_TIMEOUT_REVOKE);
+    assert_int_equal(config->resources[1].on_pause_timeout, PAUSE_TIMEOUT_REFUSE);
+    assert_int_equal(config->jobs[0].overlap, OVERLAP_QUEUE);
+    assert_int_equal(config->jobs[0].catch_up, CATCH_UP_NONE);
+    assert_int_equal(config->jobs[0].max_duration_ms, 5 * 60 * 1000);
+    assert_int_equal(config->jobs[1].overlap, OVERLAP_SKIP);
+    assert_int_equal(config->jobs[1].catch_up, CATCH_UP_ONCE);
+    assert_int_equal(config->jobs[1].max_duration_ms, 20 * 60 * 1000);
+    assert_int_equal(config->broker.jobs_max, 1024);
+    config_destroy(&config);
 }
 
 static void many_errors_are_told_at_once_but_not_without_end(void **state)
@@ -342,6 +360,7 @@ int main(void)
         cmocka_unit_test(two_stores_cannot_share_a_directory),
         cmocka_unit_test(tcp_is_only_for_loopback),
         cmocka_unit_test(what_a_later_version_does_is_warned_of_or_refused),
+        cmocka_unit_test(policies_are_read_and_have_the_defaults_that_disturb_least),
         cmocka_unit_test(many_errors_are_told_at_once_but_not_without_end),
         cmocka_unit_test(a_value_of_a_header_is_never_shown),
     };

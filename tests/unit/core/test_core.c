@@ -56,6 +56,8 @@ static struct core_config config_of(void)
                                 .resource_count = 1,
                                 .jobs = &JOB,
                                 .job_count = 1,
+                                .jobs_max = 8,
+                                .resources_max = 4,
                                 .beat_ms = 1000,
                                 .session_ttl_ms = 15000,
                                 .sessions_max = 8,

@@ -1,0 +1,154 @@
+// Alerts: what is wrong, told once when it begins and once when it is over, and kept in between, over
+// restarts too.
+#include "broker/core/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *word; // in the topic and on the wire
+    Sb__Severity severity;
+} kinds[ALERT_KIND_COUNT] = {
+    [ALERT_FAILING] = {"failing", SB__SEVERITY__SEVERITY_CRITICAL},
+    [ALERT_STALE] = {"stale", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_HUNG] = {"hung", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_NO_SERVICE] = {"no_service", SB__SEVERITY__SEVERITY_CRITICAL},
+    [ALERT_WITHHELD] = {"withheld", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_REJECTS] = {"rejects", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_CLOCK] = {"clock", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_PAUSE_TIMEOUT] = {"pause_timeout", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_LEASE_EXPIRED] = {"lease_expired", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_ORDER] = {"order", SB__SEVERITY__SEVERITY_CRITICAL},
+    [ALERT_ORDERS_STOPPED] = {"orders_stopped", SB__SEVERITY__SEVERITY_CRITICAL},
+    [ALERT_CONFLICT] = {"conflict", SB__SEVERITY__SEVERITY_WARNING},
+};
+
+const char *alert_word(enum alert_kind kind)
+{
+    return kinds[kind].word;
+}
+
+// The name of an alert in its table: kind, ".", subject.
+static void id_of(char ret[ALERT_ID_SIZE], enum alert_kind kind, const char *subject)
+{
+    char whole[ALERT_ID_SIZE];
+    const size_t kind_size = strlen(kinds[kind].word);
+    memcpy(whole, kinds[kind].word, kind_size);
+    whole[kind_size] = '.';
+    text_copy(whole + kind_size + 1, sizeof whole - kind_size - 1, subject);
+    text_copy(ret, ALERT_ID_SIZE, whole);
+}
+
+static struct alert *alert_find(const struct core *self, const char *id)
+{
+    const uint32_t place = names_find(&self->alert_names, id);
+    return place != NAMES_NONE ? &self->alerts[place] : NULL;
+}
+
+Sb__Alert *view_alert(struct core *self, const struct alert *alert)
+{
+    Sb__Alert *state = arena_take(self, sizeof *state);
+    sb__alert__init(state);
+    state->kind = (char *)kinds[alert->kind].word;
+    state->subject = arena_text(self, alert->id + strlen(kinds[alert->kind].word) + 1);
+    state->severity = kinds[alert->kind].severity;
+    state->text = arena_text(self, alert->text);
+    state->since_ms = alert->since_ms;
+    state->count = alert->count;
+    return state;
+}
+
+// Stores the alert as it is; or, when it is over, that it is gone.
+static void alert_store(struct core *self, const struct alert *alert, bool over)
+{
+    uint8_t key[CORE_KEY_MAX];
+    const size_t size = strlen(alert->id);
+    memcpy(key, alert->id, size);
+    Sb__StoredAlert *stored = arena_take(self, sizeof *stored);
+    sb__stored_alert__init(stored);
+    stored->alert = view_alert(self, alert);
+    record_add(self, CORE_TABLE_ALERT, key, size, over ? NULL : &stored->base);
+}
+
+static void alert_publish(struct core *self, const struct alert *alert, bool over)
+{
+    Sb__Event *event = publish(self, &self->alert_topics[alert->kind], true);
+    event->body_case = SB__EVENT__BODY_ALERT;
+    event->alert = view_alert(self, alert);
+    event->alert->cleared = over;
+}
+
+// A new alert in the table; NULL when it is full, and then it is only told.
+static struct alert *alert_add(struct core *self, const struct alert *alert)
+{
+    if (self->alert_count == self->alert_max)
+        return NULL;
+    struct alert *place = &self->alerts[self->alert_count];
+    *place = *alert;
+    names_put(&self->alert_names, place->id, (uint32_t)self->alert_count++);
+    return place;
+}
+
+void alert_raise(struct core *self, enum alert_kind kind, const char *subject, const char *text)
+{
+    struct alert fresh = {.kind = kind, .since_ms = self->wall_ms, .count = 1};
+    id_of(fresh.id, kind, subject);
+    text_copy(fresh.text, sizeof fresh.text, text);
+    struct alert *alert = alert_find(self, fresh.id);
+    if (alert != NULL) { // it was told; only how it stands is kept
+        alert->count++;
+        text_copy(alert->text, sizeof alert->text, text);
+        alert_store(self, alert, false);
+        return;
+    }
+    if (alert_add(self, &fresh) != NULL)
+        alert_store(self, &fresh, false);
+    alert_publish(self, &fresh, false);
+}
+
+void alert_clear(struct core *self, enum alert_kind kind, const char *subject)
+{
+    if (self->alert_count == 0)
+        return;
+    char id[ALERT_ID_SIZE];
+    id_of(id, kind, subject);
+    struct alert *alert = alert_find(self, id);
+    if (alert == NULL)
+        return;
+    alert_store(self, alert, true);
+    alert_publish(self, alert, true);
+    struct alert *last = &self->alerts[--self->alert_count];
+    names_remove(&self->alert_names, alert->id);
+    if (last == alert)
+        return;
+    names_remove(&self->alert_names, last->id);
+    *alert = *last;
+    names_put(&self->alert_names, alert->id, (uint32_t)(alert - self->alerts));
+}
+
+void alerts_of_job_clear(struct core *self, struct job *job)
+{
+    for (enum alert_kind kind = ALERT_FAILING; kind <= ALERT_CLOCK; kind++)
+        alert_clear(self, kind, job->name);
+    job->is_stale = job->is_hung = false;
+}
+
+void alert_recover(struct core *self, const Sb__Alert *state)
+{
+    struct alert alert = {.since_ms = state->since_ms, .count = state->count};
+    while (alert.kind < ALERT_KIND_COUNT && strcmp(kinds[alert.kind].word, state->kind) != 0)
+        alert.kind++;
+    if (alert.kind == ALERT_KIND_COUNT)
+        return;
+    struct job *job = alert.kind <= ALERT_CLOCK ? job_find(self, state->subject) : NULL;
+    if (alert.kind <= ALERT_CLOCK && job == NULL)
+        return; // of a job that is not configured any more
+    id_of(alert.id, alert.kind, state->subject);
+    text_copy(alert.text, sizeof alert.text, state->text);
+    if (alert_find(self, alert.id) != NULL || alert_add(self, &alert) == NULL)
+        return;
+    if (alert.kind == ALERT_STALE)
+        job->is_stale = true;
+    if (alert.kind == ALERT_HUNG)
+        job->is_hung = true;
+}

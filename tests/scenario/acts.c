@@ -1,0 +1,358 @@
+// What clients do in a story, each by the line that says so.
+#include "tests/scenario/acts.h"
+
+#include "tests/scenario/trace.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct wish *any_wish(struct client *client)
+{
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        if (client->wishes[i].acquire.claim != 0)
+            return &client->wishes[i];
+    }
+    line_fail("it has no wish", client->name);
+    return NULL;
+}
+
+static void want(struct world *world, struct client *client, const struct line *line)
+{
+    size_t index = 0;
+    while (index < WISHES_MAX && client->wishes[index].acquire.claim != 0)
+        index++;
+    assert(index < WISHES_MAX);
+    struct wish *wish = &client->wishes[index];
+    *wish = (struct wish){.asks_again = !line_is(line, line->count - 1, "once")};
+    Sb__Acquire *acquire = &wish->acquire;
+    int64_t wait_ms = 0;
+    int64_t settle_ms = 0;
+    sb__acquire__init(acquire);
+    acquire->resource = (char *)(uintptr_t)world->resource.name;
+    acquire->mode = SB__MODE__MODE_EXCLUSIVE;
+    acquire->claim = client->instance << 16 | client->next_id;
+    const size_t job = world_job(world, line->words[2]);
+    if (job < world->job_count) {
+        acquire->mode = SB__MODE__MODE_SHARED;
+        acquire->job = world->job_names[job];
+        acquire->run = world->due[job].run;
+        acquire->attempt = world->due[job].attempt;
+        settle_ms = world->jobs[job].settle_ms;
+    }
+    line_duration_option(line, "wait", &wait_ms);
+    line_duration_option(line, "settle", &settle_ms);
+    acquire->wait_ms = (uint32_t)wait_ms;
+    acquire->settle_ms = (uint32_t)settle_ms;
+    world_ask(world, client, wish, 0);
+}
+
+static void hello(struct world *world, struct client *client, const struct line *line)
+{
+    uint64_t leases[WISHES_MAX];
+    uint64_t runs[WISHES_MAX + 1];
+    size_t lease_count = 0;
+    size_t run_count = 0;
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        const struct wish *wish = &client->wishes[i];
+        if (wish->acquire.claim != 0 && wish->token != 0 && !line_is(line, 2, "silently"))
+            leases[lease_count++] = wish->token;
+        if (wish->acquire.claim != 0 && wish->acquire.run != 0)
+            runs[run_count++] = wish->acquire.run;
+    }
+    for (size_t i = line_is(line, 2, "silently") ? 3 : 2; i < line->count; i++) {
+        const size_t job = world_job(world, line->words[i]);
+        if (job == world->job_count)
+            line_fail("no such job", line->words[i]);
+        runs[run_count++] = world->due[job].run;
+    }
+    world_hello(world, client, leases, lease_count, runs, run_count);
+}
+
+static void report(struct world *world, struct client *client, const struct line *line)
+{
+    const size_t job = world_job(world, line->words[2]);
+    Sb__Result result = SB__RESULT__INIT;
+    Sb__Report message = SB__REPORT__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    result.ok = line_is(line, 3, "ok");
+    result.error = (char *)(uintptr_t)(result.ok ? "" : "the export was empty");
+    result.guarded = line_is(line, 4, "guarded");
+    result.over_rejects = line_is(line, 4, "rejects");
+    result.withheld = result.guarded ? 12 : 0;
+    result.started_ms = world->wall_ms - 1000;
+    result.ended_ms = world->wall_ms;
+    message.job = world->job_names[job];
+    message.run = world->due[job].run;
+    message.attempt = world->due[job].attempt;
+    message.result = &result;
+    request.body_case = SB__REQUEST__BODY_REPORT;
+    request.report = &message;
+    world_send(world, client, &request);
+}
+
+// Gives the lease back, in mid-run or at its end; forgets the wish when it is withdrawn.
+static void give_back(struct world *world, struct client *client, const struct line *line)
+{
+    struct wish *wish = any_wish(client);
+    Sb__Release release = SB__RELEASE__INIT;
+    Sb__Withdraw withdraw = SB__WITHDRAW__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    release.token = wish->token;
+    release.resource = withdraw.resource = wish->acquire.resource;
+    release.yielded = line_is(line, 1, "yields");
+    withdraw.claim = wish->acquire.claim;
+    request.body_case =
+        line_is(line, 1, "withdraws") ? SB__REQUEST__BODY_WITHDRAW : SB__REQUEST__BODY_RELEASE;
+    if (request.body_case == SB__REQUEST__BODY_WITHDRAW)
+        request.withdraw = &withdraw;
+    else
+        request.release = &release;
+    *wish = (struct wish){0};
+    world_send(world, client, &request);
+}
+
+static void call(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__Call message = SB__CALL__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    message.service = line->words[2];
+    message.method = line->words[3];
+    request.body_case = SB__REQUEST__BODY_CALL;
+    request.call = &message;
+    world_send(world, client, &request);
+}
+
+static void answer(struct world *world, struct client *client)
+{
+    Sb__Answer message = SB__ANSWER__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    message.call = client->call;
+    message.code = SB__CODE__CODE_OK;
+    request.body_case = SB__REQUEST__BODY_ANSWER;
+    request.answer = &message;
+    world_send(world, client, &request);
+}
+
+static void publish_change(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__Change change = SB__CHANGE__INIT;
+    Sb__Publish message = SB__PUBLISH__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    change.entity = line->words[2];
+    message.body_case = SB__PUBLISH__BODY_CHANGE;
+    message.change = &change;
+    request.body_case = SB__REQUEST__BODY_PUBLISH;
+    request.publish = &message;
+    world_send(world, client, &request);
+}
+
+static void trigger(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__Trigger message = SB__TRIGGER__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    message.job = line->words[2];
+    message.cause = line_is(line, 3, "webhook") ? SB__CAUSE__CAUSE_WEBHOOK : SB__CAUSE__CAUSE_MANUAL;
+    request.body_case = SB__REQUEST__BODY_TRIGGER;
+    request.trigger = &message;
+    client->next_id -= line_is(line, 3, "again") ? 1 : 0;
+    world_send(world, client, &request);
+}
+
+static void look(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
+    Sb__Pauses pauses = SB__PAUSES__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    const bool at_pauses = line_is(line, 2, "pauses");
+    snapshot.job = line->count > 2 ? line->words[2] : snapshot.job;
+    request.body_case = at_pauses ? SB__REQUEST__BODY_PAUSES : SB__REQUEST__BODY_SNAPSHOT;
+    if (at_pauses)
+        request.pauses = &pauses;
+    else
+        request.snapshot = &snapshot;
+    world_send(world, client, &request);
+}
+
+static void bye(struct world *world, struct client *client)
+{
+    Sb__Bye message = SB__BYE__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    client->alive = false;
+    request.body_case = SB__REQUEST__BODY_BYE;
+    request.bye = &message;
+    world_send(world, client, &request);
+}
+
+// Lays a hold on a job or the resource; the same number again if the line says so.
+static void hold(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__Hold message = SB__HOLD__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    int64_t length_ms = 0;
+    line_duration_option(line, "for", &length_ms);
+    if (world_job(world, line->words[2]) < world->job_count)
+        message.job = line->words[2];
+    else
+        message.resource = line->words[2];
+    message.by = client->name;
+    message.reason = (char *)(uintptr_t) "maintenance";
+    message.until_ms = length_ms != 0 ? world->wall_ms + length_ms : 0;
+    message.orders_too = line_is(line, line->count - 1, "orders_too");
+    message.hold = line_is(line, line->count - 1, "again") ? client->hold : 0;
+    request.body_case = SB__REQUEST__BODY_HOLD;
+    request.hold = &message;
+    world_send(world, client, &request);
+}
+
+static void unhold(struct world *world, struct client *client)
+{
+    Sb__Unhold message = SB__UNHOLD__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    message.hold = client->hold;
+    message.by = client->name;
+    request.body_case = SB__REQUEST__BODY_UNHOLD;
+    request.unhold = &message;
+    world_send(world, client, &request);
+}
+
+static void revoke(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__Revoke message = SB__REVOKE__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    message.token = any_wish(world_client(world, line->words[2]))->token;
+    message.by = client->name;
+    message.reason = (char *)(uintptr_t) "it is in the way";
+    request.body_case = SB__REQUEST__BODY_REVOKE;
+    request.revoke = &message;
+    world_send(world, client, &request);
+}
+
+static void rebind(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__Rebind message = SB__REBIND__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    message.name = line->words[2];
+    message.by = client->name;
+    request.body_case = SB__REQUEST__BODY_REBIND;
+    request.rebind = &message;
+    world_send(world, client, &request);
+}
+
+static void publish_order(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__OrderState order = SB__ORDER_STATE__INIT;
+    Sb__Publish message = SB__PUBLISH__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    order.key = line->words[3];
+    order.status = line_is(line, 4, "needs_person") ? SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON
+                   : line_is(line, 4, "placed")     ? SB__ORDER_STATUS__ORDER_STATUS_PLACED
+                                                    : SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED;
+    order.stopped = line_is(line, 5, "stopped");
+    order.why = (char *)(uintptr_t) "the ERP does not say";
+    message.body_case = SB__PUBLISH__BODY_ORDER;
+    message.order = &order;
+    request.body_case = SB__REQUEST__BODY_PUBLISH;
+    request.publish = &message;
+    world_send(world, client, &request);
+}
+
+static void renew(struct world *world, struct client *client, const struct line *line)
+{
+    struct wish *wish = any_wish(client);
+    uint32_t done = (uint32_t)wish->done;
+    uint32_t total = (uint32_t)wish->total;
+    line_number_option(line, "done", &done);
+    line_number_option(line, "total", &total);
+    wish->done = done;
+    wish->total = total;
+    trace_line(world, "(%s)", wish->token != 0 ? "renews" : "has nothing to renew");
+    world_renew(world, client, wish);
+}
+
+// What happens to a client, without a request.
+static bool befall(struct world *world, struct client *client, const struct line *line)
+{
+    if (line_is(line, 1, "runs")) {
+        for (size_t i = 2; i < line->count; i++)
+            (void)snprintf(client->jobs[i - 2], sizeof client->jobs[0], "%s", line->words[i]);
+    } else if (line_is(line, 1, "serves")) {
+        (void)snprintf(client->serves, sizeof client->serves, "%s", line->words[2]);
+    } else if (line_is(line, 1, "hangs")) {
+        client->hangs = true;
+    } else if (line_is(line, 1, "wakes")) {
+        client->hangs = false;
+    } else if (line_is(line, 1, "dies")) { // and forgets; its next life is another process
+        client->alive = false;
+        client->process++;
+        memset(client->wishes, 0, sizeof client->wishes);
+    } else if (line_is(line, 1, "restarts")) { // it remembers its leases
+        client->process++;
+    } else if (line_is(line, 1, "moves")) {
+        client->host++;
+        client->process++;
+    } else if (line_is(line, 1, "impersonates")) {
+        client->instance = world_client(world, line->words[2])->instance;
+    } else if (line_is(line, 1, "steals")) { // the number of another's lease
+        client->wishes[0] = world_client(world, line->words[2])->wishes[0];
+        client->wishes[0].request = 0;
+    } else if (line_is(line, 1, "unreachable")) {
+        world_lose(world, client);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// What operators and services ask for; false if it is nothing of that.
+static bool ask(struct world *world, struct client *client, const struct line *line)
+{
+    if (line_is(line, 1, "calls"))
+        call(world, client, line);
+    else if (line_is(line, 1, "answers"))
+        answer(world, client);
+    else if (line_is(line, 1, "publishes") && line_is(line, 2, "order"))
+        publish_order(world, client, line);
+    else if (line_is(line, 1, "publishes"))
+        publish_change(world, client, line);
+    else if (line_is(line, 1, "triggers"))
+        trigger(world, client, line);
+    else if (line_is(line, 1, "looks"))
+        look(world, client, line);
+    else if (line_is(line, 1, "bye"))
+        bye(world, client);
+    else if (line_is(line, 1, "holds"))
+        hold(world, client, line);
+    else if (line_is(line, 1, "unholds"))
+        unhold(world, client);
+    else if (line_is(line, 1, "revokes"))
+        revoke(world, client, line);
+    else if (line_is(line, 1, "rebinds"))
+        rebind(world, client, line);
+    else
+        return false;
+    return true;
+}
+
+void act(struct world *world, const struct line *line)
+{
+    struct client *client = world_client(world, line->words[0]);
+    if (line->count < 2)
+        line_fail("nobody does this", line->words[0]);
+    if (befall(world, client, line))
+        return;
+    if (line_is(line, 1, "hello"))
+        hello(world, client, line);
+    else if (line_is(line, 1, "wants"))
+        want(world, client, line);
+    else if (line_is(line, 1, "asks"))
+        world_ask(world, client, any_wish(client), 0);
+    else if (line_is(line, 1, "renews"))
+        renew(world, client, line);
+    else if (line_is(line, 1, "releases") || line_is(line, 1, "yields") || line_is(line, 1, "withdraws"))
+        give_back(world, client, line);
+    else if (line_is(line, 1, "reports"))
+        report(world, client, line);
+    else if (!ask(world, client, line))
+        line_fail("nobody knows how to do this", line->words[1]);
+}
