@@ -77,8 +77,8 @@ bool schedule_begin(struct core *self);
 void schedule_advance(struct core *self, struct job *job);
 int64_t schedule_slot_deadline(const struct core *self, const struct job *job);
 int64_t schedule_boot_deadline(const struct core *self, const struct job *job);
-void ledger_write(struct core *self, const struct job *job, int64_t slot_ms, uint64_t slots,
-                  Sb__Stage outcome, uint64_t run, int64_t late_ms, const char *why);
+void ledger_write(struct core *self, const char *job, int64_t slot_ms, uint64_t slots, Sb__Stage outcome,
+                  uint64_t run, int64_t late_ms, const char *why);
 void job_store(struct core *self, struct job *job);
 
 // ---------------------------------------------------------------- run.c, trigger.c: a run's life

@@ -74,14 +74,45 @@ static void recover_job(struct core *self, const Sb__StoredJob *stored)
     recover_last(self, job, stored->last);
 }
 
+// The open run of a job that left the config while the broker was down: nobody will end it, so it ends now.
+static void lose_run(struct core *self, const Sb__StoredRun *stored)
+{
+    if (!update_has_room(self))
+        return; // at the next start
+    Sb__StoredRun *ended = arena_take(self, sizeof *ended);
+    Sb__RunState *run = arena_take(self, sizeof *run);
+    Sb__Result *result = arena_take(self, sizeof *result);
+    static const char why[] = "the job left the config";
+    *ended = *stored;
+    *run = *stored->run;
+    sb__result__init(result);
+    result->error = arena_text(self, why);
+    ended->run = run;
+    ended->run = run;
+    run->job = arena_text(self, stored->run->job);
+    run->service = arena_text(self, stored->run->service);
+    run->detail = arena_text(self, stored->run->detail);
+    run->result = result;
+    run->stage = SB__STAGE__STAGE_LOST;
+    run->ended_ms = self->wall_ms;
+    uint8_t key[CORE_KEY_MAX];
+    const size_t size = key_number(key, run->run);
+    record_add(self, CORE_TABLE_RUN, key, size, &ended->base);
+    if (run->slot_ms != 0)
+        ledger_write(self, run->job, run->slot_ms, 1, SB__STAGE__STAGE_LOST, run->run,
+                     run->due_ms - run->slot_ms, why);
+}
+
 // Open runs: the lesser number of a job is under way, the greater one was asked for behind it.
 static void recover_open_run(struct core *self, const Sb__StoredRun *stored)
 {
     if (stored->run == NULL || stored->run->run == 0)
         return;
     struct job *job = job_find(self, stored->run->job);
-    if (job == NULL)
+    if (job == NULL) {
+        lose_run(self, stored);
         return;
+    }
     struct run run;
     recover_run(self, &run, stored->run);
     run.instance = stored->instance;
@@ -109,12 +140,17 @@ static void recover_lease(struct core *self, const Sb__StoredLease *stored)
     struct resource *resource = resource_find(self, stored->resource);
     const struct job *job = stored->job[0] != '\0' ? job_find(self, stored->job) : NULL;
     const bool shared = stored->mode == SB__MODE__MODE_SHARED;
-    if (resource == NULL)
+    if (resource == NULL) { // nobody is in its way, and it is in nobody's
+        uint8_t key[CORE_KEY_MAX];
+        const size_t size = key_number(key, stored->token);
+        record_add(self, CORE_TABLE_LEASE, key, size, NULL);
         return;
+    }
     // Its holder counts with the ttl that it was told, whatever is configured today.
     const int64_t ttl = stored->ttl_ms;
     const int64_t delay = stored->delay_ms;
-    if ((shared && job == NULL) || self->lease_count == LEASES_MAX) { // it cannot be kept: it is waited for
+    if ((shared && job == NULL) || self->lease_count == LEASES_MAX ||
+        lease_by_claim(self, stored->claim) != NULL) { // it cannot be kept: it is waited for
         const int64_t until = self->boot_ms + ttl + delay + stored->settle_ms;
         resource->recovering_until = until > resource->recovering_until ? until : resource->recovering_until;
         return;

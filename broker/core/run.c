@@ -230,7 +230,7 @@ void run_end(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Re
     keep_result(job, result);
     count_outcome(self, job, outcome, result);
     if (job->last.slot_ms != 0)
-        ledger_write(self, job, job->last.slot_ms, 1, outcome, job->last.number,
+        ledger_write(self, job->name, job->last.slot_ms, 1, outcome, job->last.number,
                      job->last.due_ms - job->last.slot_ms, why);
     run_store(self, job, &job->last);
     publish_run(self, job, &job->last);
@@ -356,7 +356,7 @@ static void mend(struct core *self, struct job *job, const Sb__Result *result)
     }
     count_outcome(self, job, SB__STAGE__STAGE_SUCCEEDED, result);
     if (lost.slot_ms != 0)
-        ledger_write(self, job, lost.slot_ms, 1, SB__STAGE__STAGE_SUCCEEDED, lost.number,
+        ledger_write(self, job->name, lost.slot_ms, 1, SB__STAGE__STAGE_SUCCEEDED, lost.number,
                      lost.due_ms - lost.slot_ms, "reported late");
     run_store(self, job, is_last ? &job->last : &mended);
     publish_run(self, job, is_last ? &job->last : &mended);

@@ -11,12 +11,12 @@ int64_t slot_after(const struct core_job_config *config, int64_t time_ms)
     return offset + ((time_ms - offset) / config->every_ms + 1) * config->every_ms;
 }
 
-void ledger_write(struct core *self, const struct job *job, int64_t slot_ms, uint64_t slots,
-                  Sb__Stage outcome, uint64_t run, int64_t late_ms, const char *why)
+void ledger_write(struct core *self, const char *job, int64_t slot_ms, uint64_t slots, Sb__Stage outcome,
+                  uint64_t run, int64_t late_ms, const char *why)
 {
     Sb__LedgerEntry *entry = arena_take(self, sizeof *entry);
     sb__ledger_entry__init(entry);
-    entry->job = arena_text(self, job->name);
+    entry->job = arena_text(self, job);
     entry->slot_ms = slot_ms;
     entry->outcome = outcome;
     entry->run = run;
@@ -27,7 +27,7 @@ void ledger_write(struct core *self, const struct job *job, int64_t slot_ms, uin
     sb__stored_ledger_entry__init(stored);
     stored->entry = entry;
     uint8_t key[CORE_KEY_MAX];
-    const size_t size = key_slot(key, job->name, slot_ms);
+    const size_t size = key_slot(key, job, slot_ms);
     record_add(self, CORE_TABLE_LEDGER, key, size, &stored->base);
 }
 
@@ -68,7 +68,7 @@ static void pass_over(struct core *self, struct job *job, int64_t first, uint64_
 {
     if (count == 0)
         return;
-    ledger_write(self, job, first, count, outcome, 0, 0, why);
+    ledger_write(self, job->name, first, count, outcome, 0, 0, why);
     job->skipped += outcome == SB__STAGE__STAGE_SKIPPED ? count : 0;
     job->coalesced += outcome == SB__STAGE__STAGE_COALESCED ? count : 0;
     job->missed += outcome == SB__STAGE__STAGE_MISSED ? count : 0;

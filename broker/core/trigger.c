@@ -62,7 +62,7 @@ void further_drop(struct core *self, struct job *job, const char *why)
     text_copy(run->why, sizeof run->why, why);
     job->missed += run->slot_ms != 0 ? 1 : 0;
     if (run->slot_ms != 0)
-        ledger_write(self, job, run->slot_ms, 1, SB__STAGE__STAGE_MISSED, run->number, 0, why);
+        ledger_write(self, job->name, run->slot_ms, 1, SB__STAGE__STAGE_MISSED, run->number, 0, why);
     run_store(self, job, run);
     *run = (struct run){0};
 }

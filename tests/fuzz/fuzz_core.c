@@ -8,7 +8,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CLIENTS = 4, JOBS = 3, CLAIMS = 6, ENTRIES = 256, STEPS_MAX = 2000, MEMORY = 8 * 1024 * 1024 };
+enum {
+    CLIENTS = 4,
+    JOBS = 3,
+    RESOURCES = 2,
+    CLAIMS = 6,
+    ENTRIES = 256,
+    STEPS_MAX = 2000,
+    MEMORY = 8 * 1024 * 1024
+};
 
 // One entry of the journal.
 struct entry {
@@ -32,6 +40,7 @@ struct world {
 };
 
 static const char *const JOB_NAMES[JOBS] = {"orders", "prices", "ddt"};
+static const char *const RESOURCE_NAMES[RESOURCES] = {"erp", "crm"};
 
 static uint8_t next(struct world *self)
 {
@@ -58,7 +67,7 @@ static void keep(struct world *self, const struct core_record *record)
         return;
     free(place->data);
     *place = (struct entry){.record = *record};
-    if (record->value == NULL || record->table == CORE_TABLE_LEDGER)
+    if (record->value == NULL || record->table == CORE_TABLE_LEDGER || record->table == CORE_TABLE_PAUSE)
         return;
     place->type = record->value->descriptor;
     place->size = protobuf_c_message_get_packed_size(record->value);
@@ -104,45 +113,71 @@ static void step(struct world *self, struct core_event *event)
     hear(self, &update);
 }
 
+// The config as its byte has it: a reload or a restart may come with another.
+struct settings {
+    struct core_resource_config resources[RESOURCES];
+    struct core_job_config jobs[JOBS];
+    struct core_config config;
+};
+
+static void settings_make(struct settings *self, uint8_t how)
+{
+    *self = (struct settings){0};
+    for (size_t i = 0; i < RESOURCES; i++)
+        self->resources[i] = (struct core_resource_config){.name = RESOURCE_NAMES[i],
+                                                           .capacity = 1 + (how & 1U),
+                                                           .lease_ttl_ms = how & 2U ? 10000 : 3000,
+                                                           .grant_delay_ms = how & 4U ? 1000 : 0,
+                                                           .max_exclusive_ms = 60000,
+                                                           .max_exclusive_streak_ms = 30000,
+                                                           .aging_ms = 60000,
+                                                           .revokes = (how & 8U) != 0};
+    // The first job is always there; the others come and go.
+    size_t count = 0;
+    for (size_t i = 0; i < JOBS; i++) {
+        if (i > 0 && (how >> 3 & (1U << i)) != 0)
+            continue;
+        self->jobs[count++] = (struct core_job_config){.name = JOB_NAMES[i],
+                                                       .resource = how & 64U ? i % RESOURCES : 0,
+                                                       .every_ms = 60000 * (int64_t)(i + 1),
+                                                       .priority = (uint32_t)(5 - i),
+                                                       .pause_timeout_ms = 20000,
+                                                       .max_yields = 1,
+                                                       .yields = i != 1,
+                                                       .stall_ms = 15000,
+                                                       .settle_ms = 250,
+                                                       .retry_after_ms = 5000,
+                                                       .fresh_within_ms = 60000,
+                                                       .max_duration_ms = 30000,
+                                                       .queues_overlap = i == 2,
+                                                       .catches_up = i != 1};
+    }
+    self->config = (struct core_config){.resources = self->resources,
+                                        .resource_count = how & 128U ? RESOURCES : 1,
+                                        .jobs = self->jobs,
+                                        .job_count = count,
+                                        .jobs_max = 4,
+                                        .resources_max = RESOURCES,
+                                        .beat_ms = 1000,
+                                        .session_ttl_ms = 15000,
+                                        .sessions_max = 3,
+                                        .waiters_max = 4,
+                                        .calls_max = 2,
+                                        .version = "fuzz",
+                                        .profile = ""};
+    for (size_t i = 0; i < count && self->config.resource_count == 1; i++)
+        self->jobs[i].resource = 0;
+}
+
 static void start(struct world *self)
 {
-    static const struct core_resource_config resource = {.name = "erp",
-                                                         .capacity = 2,
-                                                         .lease_ttl_ms = 10000,
-                                                         .grant_delay_ms = 1000,
-                                                         .max_exclusive_ms = 60000,
-                                                         .max_exclusive_streak_ms = 30000,
-                                                         .aging_ms = 60000};
-    struct core_job_config jobs[JOBS];
-    for (size_t i = 0; i < JOBS; i++)
-        jobs[i] = (struct core_job_config){.name = JOB_NAMES[i],
-                                           .every_ms = 60000 * (int64_t)(i + 1),
-                                           .priority = (uint32_t)(5 - i),
-                                           .pause_timeout_ms = 20000,
-                                           .max_yields = 1,
-                                           .yields = i != 1,
-                                           .stall_ms = 15000,
-                                           .settle_ms = 250,
-                                           .retry_after_ms = 5000,
-                                           .fresh_within_ms = 60000};
-    const struct core_config config = {.resources = &resource,
-                                       .resource_count = 1,
-                                       .jobs = jobs,
-                                       .job_count = JOBS,
-                                       .jobs_max = 8,
-                                       .resources_max = 4,
-                                       .beat_ms = 1000,
-                                       .session_ttl_ms = 15000,
-                                       .sessions_max = 3,
-                                       .waiters_max = 4,
-                                       .calls_max = 2,
-                                       .version = "fuzz",
-                                       .profile = ""};
+    struct settings settings;
+    settings_make(&settings, next(self));
     struct core_record records[ENTRIES];
     size_t count = 0;
     static _Alignas(64) char memory[MEMORY]; // taken once: lives are short
-    assert(core_size(&config, NULL) <= sizeof memory);
-    self->core = core_init(memory, &config);
+    assert(core_size(&settings.config, NULL) <= sizeof memory);
+    self->core = core_init(memory, &settings.config);
     self->durable = 0;
     for (size_t i = 0; i < ENTRIES; i++) {
         const struct entry *entry = &self->entries[i];
@@ -188,7 +223,11 @@ static void say_hello(struct world *self, size_t client, Sb__Request *request)
     hello.instance = 1 + (how & 1U ? client : client % 2);
     hello.process = 1 + (how >> 1 & 1U);
     hello.host = 1 + (how >> 2 & 1U);
-    hello.jobs = hello.serves = &job;
+    char service[8] = "call-a";
+    char *serves[] = {service};
+    service[5] = (char)('a' + next(self) % 16); // more names than there is room for
+    hello.jobs = &job;
+    hello.serves = serves;
     hello.n_jobs = how >> 3 & 1U;
     hello.n_serves = how >> 4 & 1U;
     renew.token = self->tokens[client];
@@ -207,7 +246,8 @@ static void say_acquire(struct world *self, size_t client, Sb__Request *request)
     const uint8_t how = next(self);
     const size_t job = client % JOBS;
     Sb__Acquire acquire = SB__ACQUIRE__INIT;
-    acquire.resource = (char *)(uintptr_t) "erp";
+    acquire.resource = (char *)(uintptr_t)RESOURCE_NAMES[next(self) % RESOURCES];
+    acquire.ticket = next(self) % 16 == 0 ? 1 : 0;
     acquire.mode = how & 1U ? SB__MODE__MODE_EXCLUSIVE : SB__MODE__MODE_SHARED;
     acquire.job = (char *)(uintptr_t)JOB_NAMES[job];
     acquire.run = self->runs[job];
@@ -235,7 +275,7 @@ static void say_about_lease(struct world *self, size_t client, Sb__Request *requ
     renew.job = (char *)(uintptr_t)JOB_NAMES[client % JOBS];
     renew.run = self->runs[client % JOBS];
     renew.done = how;
-    renew.total = 255;
+    renew.total = how & 1U ? UINT64_MAX : 255;
     release.yielded = (how & 32U) != 0;
     request->body_case = how >> 6 == 0   ? SB__REQUEST__BODY_RELEASE
                          : how >> 6 == 1 ? SB__REQUEST__BODY_WITHDRAW
@@ -256,6 +296,11 @@ static void say_about_run(struct world *self, size_t client, Sb__Request *reques
     Sb__Result result = SB__RESULT__INIT;
     Sb__Trigger trigger = SB__TRIGGER__INIT;
     result.ok = (how & 1U) != 0;
+    result.guarded = (how & 8U) != 0;
+    result.over_rejects = (how & 16U) != 0;
+    result.started_ms = how & 32U ? INT64_MIN : 1;
+    result.ended_ms = INT64_MAX;
+    trigger.cause = how & 64U ? SB__CAUSE__CAUSE_WEBHOOK : SB__CAUSE__CAUSE_MANUAL;
     report.job = trigger.job = (char *)(uintptr_t)JOB_NAMES[client % JOBS];
     report.run = self->runs[client % JOBS];
     report.attempt = 1 + (how >> 1 & 1U);
@@ -286,6 +331,79 @@ static void say_call(struct world *self, size_t client, Sb__Request *request)
     else
         request->snapshot = &snapshot;
     send(self, client, request);
+}
+
+static void say_hold(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    Sb__Hold hold = SB__HOLD__INIT;
+    Sb__Unhold unhold = SB__UNHOLD__INIT;
+    hold.job = (char *)(uintptr_t)(how & 1U ? JOB_NAMES[how >> 4 & 1U] : "");
+    hold.resource = (char *)(uintptr_t)(how & 1U ? "" : RESOURCE_NAMES[how >> 4 & 1U]);
+    hold.by = hold.reason = (char *)(uintptr_t) "op";
+    hold.until_ms = how & 2U ? self->wall_ms + 20000 : 0;
+    hold.orders_too = (how & 5U) == 4U;
+    hold.hold = unhold.hold = how >> 5;
+    request->body_case = how & 8U ? SB__REQUEST__BODY_UNHOLD : SB__REQUEST__BODY_HOLD;
+    if (how & 8U)
+        request->unhold = &unhold;
+    else
+        request->hold = &hold;
+    send(self, client, request);
+}
+
+static void say_order(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    Sb__Publish publish = SB__PUBLISH__INIT;
+    Sb__OrderState order = SB__ORDER_STATE__INIT;
+    char key[4] = {(char)('a' + (how >> 4)), '\0'};
+    order.key = key;
+    order.status = (Sb__OrderStatus)(how & 7U);
+    order.stopped = (how & 8U) != 0;
+    publish.body_case = SB__PUBLISH__BODY_ORDER;
+    publish.order = &order;
+    request->body_case = SB__REQUEST__BODY_PUBLISH;
+    request->publish = &publish;
+    send(self, client, request);
+}
+
+static void say_as_operator(struct world *self, size_t client, Sb__Request *request)
+{
+    const uint8_t how = next(self);
+    Sb__Revoke revoke = SB__REVOKE__INIT;
+    Sb__Rebind rebind = SB__REBIND__INIT;
+    Sb__Pauses pauses = SB__PAUSES__INIT;
+    switch (how & 7U) {
+    case 0:
+    case 1: say_hold(self, client, request); return;
+    case 2: say_order(self, client, request); return;
+    case 3:
+        revoke.token = self->tokens[how >> 3 & 3U];
+        request->body_case = SB__REQUEST__BODY_REVOKE;
+        request->revoke = &revoke;
+        break;
+    case 4:
+        rebind.name = (char *)(uintptr_t)JOB_NAMES[how >> 3 & 1U];
+        request->body_case = SB__REQUEST__BODY_REBIND;
+        request->rebind = &rebind;
+        break;
+    default:
+        request->body_case = SB__REQUEST__BODY_PAUSES;
+        request->pauses = &pauses;
+        break;
+    }
+    send(self, client, request);
+}
+
+static void reload(struct world *self, size_t client)
+{
+    struct settings settings;
+    settings_make(&settings, next(self));
+    struct core_event event = {.kind = CORE_EVENT_RELOAD};
+    event.reload.config = &settings.config;
+    event.reload.wish = (struct core_reload_wish){.peer = client, .request = 1};
+    step(self, &event);
 }
 
 static void pass(struct world *self, int64_t duration_ms)
@@ -324,6 +442,12 @@ static void happen(struct world *self)
         start(self);
         break;
     case 13: pass(self, next(self) * 1000); break;
+    case 14:
+        if (next(self) % 4 == 0)
+            reload(self, client);
+        else
+            say_as_operator(self, client, &request);
+        break;
     default: pass(self, next(self) * 10); break;
     }
 }
