@@ -5,16 +5,20 @@
 #include "broker/net.h"
 #include "broker/outbox.h"
 #include "broker/settings.h"
+#include "broker/subscriptions.h"
 
 #include "proto/io/clock.h"
 #include "proto/io/directory.h"
 #include "proto/io/log.h"
 #include "proto/io/program.h"
+#include "proto/json.h"
 #include "proto/wire.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -48,6 +52,7 @@ struct broker {
     struct buffer packed;    // the message that is being sent
     uint64_t gone[GONE_MAX]; // peers that a send just missed, to be told to the core
     size_t gone_count;       // of them
+    uint64_t converted;      // publications made into JSON
     uint64_t epoch;          // as last said by the core
     int64_t boot_ms;         // last time given to the core
     int64_t prune_at_ms;     // BOOTTIME of the next prune
@@ -76,14 +81,18 @@ static void note_gone(struct broker *self, uint64_t peer)
         self->gone[self->gone_count++] = peer;
 }
 
-static bool pack(struct broker *self, const ProtobufCMessage *message)
+static bool say_unsendable(const ProtobufCMessage *message, enum err err)
 {
-    buffer_clear(&self->packed);
-    enum err err = wire_pack(message, &self->packed);
     if (err != ERR_OK)
         log_write(LOG_LEVEL_ERROR, "unsendable", "what=%s why=%s", message->descriptor->short_name,
                   err_text(err));
-    return err == ERR_OK;
+    return err != ERR_OK;
+}
+
+static bool pack(struct broker *self, const ProtobufCMessage *message)
+{
+    buffer_clear(&self->packed);
+    return !say_unsendable(message, wire_pack(message, &self->packed));
 }
 
 // Sends what was packed: to a peer, or under a topic.
@@ -95,12 +104,10 @@ static void send_packed(struct broker *self, uint64_t peer, const char *topic)
         note_gone(self, peer);
 }
 
-// Sends a message, at once or when its update is durable.
-static void deliver(struct broker *self, const ProtobufCMessage *message, bool durable, uint64_t update,
-                    uint64_t peer, const char *topic)
+// Sends what was packed, at once or when its update is durable.
+static void deliver_packed(struct broker *self, bool durable, uint64_t update, uint64_t peer,
+                           const char *topic)
 {
-    if (!pack(self, message))
-        return;
     if (!durable || outbox_may_pass(&self->outbox, update, journal_durable(self->journal))) {
         send_packed(self, peer, topic);
         return;
@@ -108,6 +115,22 @@ static void deliver(struct broker *self, const ProtobufCMessage *message, bool d
     enum err err = outbox_put(&self->outbox, update, peer, topic, self->packed.data, self->packed.size);
     if (err != ERR_OK)
         break_off(self, err, &(struct fault){0});
+}
+
+// Publishes an event; behind it, and only if somebody subscribed to that, the same as JSON.
+static void deliver_event(struct broker *self, const struct core_publication *publication, uint64_t update)
+{
+    char topic[sizeof WIRE_JSON_TOPIC + TOPIC_SIZE_MAX];
+    const ProtobufCMessage *event = &publication->event->base;
+    if (pack(self, event))
+        deliver_packed(self, publication->durable, update, 0, publication->topic);
+    if (!net_wants_json(self->net, publication->topic))
+        return;
+    buffer_clear(&self->packed);
+    self->converted++;
+    (void)snprintf(topic, sizeof topic, WIRE_JSON_TOPIC "%s", publication->topic);
+    if (!say_unsendable(event, json_message(event, &self->packed)))
+        deliver_packed(self, publication->durable, update, 0, topic);
 }
 
 static void send_durable(struct broker *self)
@@ -167,12 +190,11 @@ static void carry_out(struct broker *self, const struct core_update *update)
     for (size_t i = 0; i < update->reply_count; i++) {
         const struct core_reply *reply = &update->replies[i];
         self->epoch = reply->reply->epoch;
-        deliver(self, &reply->reply->base, reply->durable, number, reply->peer, NULL);
+        if (pack(self, &reply->reply->base))
+            deliver_packed(self, reply->durable, number, reply->peer, NULL);
     }
-    for (size_t i = 0; i < update->publication_count; i++) {
-        const struct core_publication *publication = &update->publications[i];
-        deliver(self, &publication->event->base, publication->durable, number, 0, publication->topic);
-    }
+    for (size_t i = 0; i < update->publication_count; i++)
+        deliver_event(self, &update->publications[i], number);
     for (size_t i = 0; i < update->read_count; i++)
         answer_read(self, &update->reads[i]);
     if (update->reload != NULL)
@@ -465,7 +487,8 @@ static int run(struct config *config)
     if (self.fault.err != ERR_OK)
         log_write(LOG_LEVEL_ERROR, "ended", "why=%s", self.fault.text);
     else
-        log_write(LOG_LEVEL_INFO, "ended", "clean=%s", self.stop_now ? "no" : "yes");
+        log_write(LOG_LEVEL_INFO, "ended", "clean=%s as_json=%" PRIu64, self.stop_now ? "no" : "yes",
+                  self.converted);
     outbox_clear(&self.outbox);
     buffer_free(&self.packed);
     free(self.memory);

@@ -2,6 +2,7 @@
 
 #include "broker/accept.h"
 #include "broker/peers.h"
+#include "broker/subscriptions.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 enum {
     REQUEST_FRAMES_MAX = 3,     // identity, delimiter, body: more are counted and dropped
     SUBSCRIPTIONS_BATCH = 1000, // read in one turn, so that their sender cannot hold up requests
+    SUBSCRIPTION_BYTES = 1024,  // of a frame to the events: room for a topic and for zmq's own commands
     QUEUE_MAX = 10000,          // messages to one subscriber
     BACKLOG = 512,              // connections that wait to be taken
     PATH_BYTES_MAX = 256,
@@ -31,6 +33,8 @@ struct net {
     int events_lock;     // alike
     struct peers *peers; // who asked
     zmq_msg_t body;      // of the request that was received last
+
+    struct subscriptions json; // what is wanted as JSON
 };
 
 // Makes the folders above a file, for the owner and its group.
@@ -120,7 +124,6 @@ static enum err bind_socket(void *socket, const char *endpoint, int *ret_lock, s
 
 static enum err open_sockets(struct net *self, const struct net_options *options, struct fault *fault)
 {
-    int64_t frame_max = (int64_t)options->frame_max;
     self->context = zmq_ctx_new();
     if (self->context == NULL)
         return fault_set(fault, ERR_NO_MEMORY, "no zmq context: %s", zmq_strerror(errno));
@@ -134,8 +137,10 @@ static enum err open_sockets(struct net *self, const struct net_options *options
     set(self->events, ZMQ_BACKLOG, BACKLOG);
     set(self->events, ZMQ_SNDHWM, QUEUE_MAX);
     void *const sockets[] = {self->requests, self->events};
+    // zmq keeps each subscription of each connection: what is longer than any topic costs the connection.
+    const int64_t frame_max[] = {(int64_t)options->frame_max, SUBSCRIPTION_BYTES};
     for (size_t i = 0; i < 2; i++) {
-        int done = zmq_setsockopt(sockets[i], ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max);
+        int done = zmq_setsockopt(sockets[i], ZMQ_MAXMSGSIZE, &frame_max[i], sizeof frame_max[i]);
         assert(done == 0);
         set(sockets[i], ZMQ_LINGER, 0);
     }
@@ -191,13 +196,16 @@ void net_close(struct net **self_p, int linger_ms)
     *self_p = NULL;
 }
 
-// Subscriptions are the socket's own matter; unread they would only pile up.
-static void drop_subscriptions(struct net *self)
+// Which topics are sent to whom is the socket's own matter; what is wanted as JSON is noted.
+static void take_subscriptions(struct net *self)
 {
-    char ignored[1];
-    for (int i = 0; i < SUBSCRIPTIONS_BATCH; i++)
-        if (zmq_recv(self->events, ignored, sizeof ignored, ZMQ_DONTWAIT) < 0)
+    char bytes[SUBSCRIPTION_BYTES + 1];
+    for (int i = 0; i < SUBSCRIPTIONS_BATCH; i++) {
+        int size = zmq_recv(self->events, bytes, sizeof bytes, ZMQ_DONTWAIT);
+        if (size < 0)
             return;
+        subscriptions_take(&self->json, bytes, (size_t)size < sizeof bytes ? (size_t)size : sizeof bytes);
+    }
 }
 
 enum err net_wait(struct net *self, const int *fds, size_t count, bool requests, int timeout_ms,
@@ -213,7 +221,7 @@ enum err net_wait(struct net *self, const int *fds, size_t count, bool requests,
         items[used++] = (zmq_pollitem_t){.socket = self->requests, .events = ZMQ_POLLIN};
     if (zmq_poll(items, used, timeout_ms) < 0 && errno != EINTR)
         return fault_set(fault, ERR_IO, "the sockets cannot be waited for: %s", zmq_strerror(errno));
-    drop_subscriptions(self);
+    take_subscriptions(self);
     return ERR_OK;
 }
 
@@ -295,4 +303,9 @@ void net_publish(struct net *self, const char *topic, const void *data, size_t s
     // A publication that cannot be sent is one that was missed: the beat and the snapshot repair that.
     if (send_frame(self->events, topic, strlen(topic), ZMQ_SNDMORE))
         (void)send_frame(self->events, data, size, 0);
+}
+
+bool net_wants_json(const struct net *self, const char *topic)
+{
+    return subscriptions_want(&self->json, topic);
 }

@@ -20,7 +20,7 @@ struct net;
 struct net_options {
     const char *requests; // endpoint: ipc:// or tcp:// on loopback
     const char *events;   // endpoint
-    uint64_t frame_max;   // bytes; a longer frame costs its sender the connection
+    uint64_t frame_max;   // bytes of a request's frame; a longer one costs its sender the connection
     size_t peers_max;     // connections that are remembered
 };
 
@@ -57,5 +57,9 @@ enum err net_reply(struct net *self, uint64_t peer, const void *data, size_t siz
 
 // Sends a publication to whoever wants its topic; who is too slow misses it.
 void net_publish(struct net *self, const char *topic, const void *data, size_t size);
+
+// Whether somebody subscribed to the topic's publications as JSON: under WIRE_JSON_TOPIC and the topic, or
+// a beginning of that which has the prefix whole. As of the last net_wait.
+bool net_wants_json(const struct net *self, const char *topic);
 
 #endif

@@ -177,6 +177,9 @@ static void take_event(syncbus_client_t *self, zmq_msg_t *topic_frame, zmq_msg_t
         return;
     memcpy(topic, zmq_msg_data(topic_frame), topic_size);
     topic[topic_size] = '\0';
+    // A short prefix gets what others wanted as JSON too; the same has come as a message.
+    if (strncmp(topic, WIRE_JSON_TOPIC, strlen(WIRE_JSON_TOPIC)) == 0)
+        return;
     const void *data = zmq_msg_data(frame);
     const size_t size = zmq_msg_size(frame);
     if (wire_event(data, size, &event, NULL) != ERR_OK)

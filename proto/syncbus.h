@@ -61,9 +61,9 @@ struct syncbus_options {
     uint64_t instance;         /* lasting identity; 0: a random one for this client's life */
     const char *const *jobs;   /* jobs that it can run; ends with NULL; may be NULL */
     const char *const *serves; /* calls that it answers, by service name; ends with NULL; may be NULL */
-    const char *const
-        *topics;    /* further topics to receive as SYNCBUS_PUBLICATION, by prefix; ends with NULL */
-    bool anonymous; /* no session: only one-shot asks (queries, triggers, calls) */
+    const char *const *topics; /* further topics to receive as SYNCBUS_PUBLICATION, by prefix, but no json.*;
+                                  ends with NULL */
+    bool anonymous;            /* no session: only one-shot asks (queries, triggers, calls) */
 };
 
 /* What one wish for a lease says. Everything is copied. */

@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// What the topics of publications as JSON begin with.
+#define WIRE_JSON_TOPIC "json."
+
 enum {
     WIRE_NAME_MAX = 64,           // bytes of a name: job, resource, service, method
     WIRE_TEXT_MAX = 1024,         // bytes of a line for people: reason, detail, error

@@ -102,6 +102,15 @@ int command_watch(struct cli *cli)
     static const char *const all[] = {"tick.",   "pause.", "resume.", "run.", "lease.",
                                       "change.", "order.", "alert.",  NULL};
     cli->words[cli->word_count] = NULL;
+    for (size_t i = 1; i < cli->word_count; i++) {
+        if (strncmp(cli->words[i], WIRE_JSON_TOPIC, strlen(WIRE_JSON_TOPIC)) == 0) {
+            (void)fprintf(stderr,
+                          "syncbus: watch %s: topics are named without \"" WIRE_JSON_TOPIC
+                          "\"; --json shows what comes as JSON\n",
+                          cli->words[i]);
+            return EXIT_CODE_USAGE;
+        }
+    }
     if (!cli_connect(cli, cli->word_count > 1 ? cli->words + 1 : all, false))
         return EXIT_CODE_FAILED;
     for (;;) {

@@ -207,6 +207,102 @@ static void a_publication_reaches_who_wants_its_topic(void **state)
     (void)zmq_close(socket);
 }
 
+// Waits until a topic is wanted as JSON, or is no more.
+static void await_json(const struct place *place, const char *topic, bool wanted)
+{
+    for (int i = 0; i < 1000 && net_wants_json(place->net, topic) != wanted; i++)
+        assert_int_equal(net_wait(place->net, NULL, 0, false, 10, NULL), ERR_OK);
+    assert_int_equal(net_wants_json(place->net, topic), wanted);
+}
+
+static void json_is_wanted_from_the_first_subscription_to_the_last_ones_end(void **state)
+{
+    struct place *place = *state;
+    void *first = client(place, ZMQ_SUB), *second = client(place, ZMQ_SUB);
+    assert_false(net_wants_json(place->net, "beat"));
+    (void)zmq_setsockopt(first, ZMQ_SUBSCRIBE, "json.beat", 9);
+    await_json(place, "beat", true);
+    // What comes from one socket comes in order: the second one's has come with its last.
+    (void)zmq_setsockopt(second, ZMQ_SUBSCRIBE, "json.beat", 9);
+    (void)zmq_setsockopt(second, ZMQ_SUBSCRIBE, "json.tick.", 10);
+    await_json(place, "tick.prices", true);
+    (void)zmq_setsockopt(first, ZMQ_UNSUBSCRIBE, "json.beat", 9);
+    (void)zmq_setsockopt(first, ZMQ_SUBSCRIBE, "json.run.", 9);
+    await_json(place, "run.prices", true);
+    assert_true(net_wants_json(place->net, "beat"));
+    // A connection that ends takes its subscriptions along.
+    (void)zmq_close(second);
+    await_json(place, "beat", false);
+    assert_false(net_wants_json(place->net, "tick.prices"));
+    assert_true(net_wants_json(place->net, "run.prices"));
+    (void)zmq_close(first);
+    await_json(place, "run.prices", false);
+}
+
+static void who_wants_everything_wants_no_json(void **state)
+{
+    struct place *place = *state;
+    void *socket = client(place, ZMQ_SUB);
+    (void)zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0);
+    (void)zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "json", 4);
+    (void)zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "json.tick.", 10);
+    await_json(place, "tick.prices", true);
+    assert_false(net_wants_json(place->net, "beat"));
+    (void)zmq_close(socket);
+}
+
+static void a_subscription_longer_than_any_topic_costs_only_its_sender_the_connection(void **state)
+{
+    struct place *place = *state;
+    static char large[2000];
+    void *bad = client(place, ZMQ_SUB), *good = client(place, ZMQ_SUB);
+    memset(large, 'x', sizeof large);
+    memcpy(large, "json.", 5);
+    (void)zmq_setsockopt(bad, ZMQ_SUBSCRIBE, "json.run.", 9);
+    await_json(place, "run.prices", true);
+    (void)zmq_setsockopt(good, ZMQ_SUBSCRIBE, "json.tick.", 10);
+    await_json(place, "tick.prices", true);
+    // Its others come again with each new connection, before the one that ends it.
+    void *monitor = zmq_socket(place->context, ZMQ_PAIR);
+    const int patience = WAIT_MS;
+    char event[64];
+    (void)zmq_setsockopt(monitor, ZMQ_RCVTIMEO, &patience, sizeof patience);
+    assert_int_equal(zmq_socket_monitor(bad, "inproc://bad", ZMQ_EVENT_DISCONNECTED), 0);
+    assert_int_equal(zmq_connect(monitor, "inproc://bad"), 0);
+    (void)zmq_setsockopt(bad, ZMQ_SUBSCRIBE, large, sizeof large);
+    assert_int_equal(net_wait(place->net, NULL, 0, false, 10, NULL), ERR_OK);
+    assert_true(zmq_recv(monitor, event, sizeof event, 0) > 0);
+    (void)zmq_socket_monitor(bad, NULL, 0);
+    (void)zmq_close(monitor);
+    (void)zmq_close(bad);
+    await_json(place, "run.prices", false);
+    assert_true(net_wants_json(place->net, "tick.prices"));
+    (void)zmq_close(good);
+}
+
+static void many_subscriptions_are_taken_and_forgotten_with_their_connection(void **state)
+{
+    struct place *place = *state;
+    char topic[64];
+    void *crowd = client(place, ZMQ_SUB), *good = client(place, ZMQ_SUB);
+    const int unlimited = 0;
+    (void)zmq_setsockopt(crowd, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
+    (void)zmq_disconnect(crowd, place->events);
+    assert_int_equal(zmq_connect(crowd, place->events), 0);
+    (void)zmq_setsockopt(good, ZMQ_SUBSCRIBE, "json.run.", 9);
+    await_json(place, "run.prices", true);
+    for (int i = 0; i < 20000; i++) {
+        int size = snprintf(topic, sizeof topic, "json.tick.job-%d", i);
+        (void)zmq_setsockopt(crowd, ZMQ_SUBSCRIBE, topic, (size_t)size);
+    }
+    await_json(place, "other", true); // beyond the table nobody is told apart
+    (void)zmq_close(crowd);
+    await_json(place, "other", false);
+    await_json(place, "tick.job-0", false);
+    assert_true(net_wants_json(place->net, "run.prices"));
+    (void)zmq_close(good);
+}
+
 static void a_second_broker_cannot_take_the_sockets(void **state)
 {
     struct place *place = *state;
@@ -263,6 +359,10 @@ int main(void)
         TEST(a_peer_that_never_reads_is_given_up),
         TEST(a_longer_frame_costs_only_its_sender_the_connection),
         TEST(a_publication_reaches_who_wants_its_topic),
+        TEST(json_is_wanted_from_the_first_subscription_to_the_last_ones_end),
+        TEST(who_wants_everything_wants_no_json),
+        TEST(a_subscription_longer_than_any_topic_costs_only_its_sender_the_connection),
+        TEST(many_subscriptions_are_taken_and_forgotten_with_their_connection),
         TEST(a_second_broker_cannot_take_the_sockets),
         TEST(a_socket_left_behind_is_replaced),
         TEST(a_folder_that_everybody_may_write_to_is_refused),

@@ -205,6 +205,34 @@ static void publications_come_by_topic_once_the_subscription_stands(void **state
     fake_end(&fake);
 }
 
+static void what_others_wanted_as_json_is_passed_over(void **state)
+{
+    (void)state;
+    struct fake fake;
+    struct syncbus_notice notice = {.kind = 0};
+    static const char *const everything[] = {"", NULL};
+    fake_begin(&fake);
+    const struct syncbus_options options = {.requests = fake.requests,
+                                            .events = fake.events,
+                                            .name = "x",
+                                            .topics = everything,
+                                            .anonymous = true};
+    syncbus_client_t *client = syncbus_new(&options);
+    // Behind the first of the other topic there has been one of this: it would have been told before.
+    for (uint64_t seq = 1; notice.kind != SYNCBUS_PUBLICATION || strcmp(notice.topic, "last") != 0; seq++) {
+        fake_publish(&fake, "json.change.ddt", seq);
+        fake_publish(&fake, "change.ddt", seq);
+        fake_publish(&fake, seq > 3 ? "last" : "change.prices", seq);
+        while (syncbus_wait(client, 20, &notice) == 1 &&
+               (notice.kind != SYNCBUS_PUBLICATION || strcmp(notice.topic, "last") != 0)) {
+            assert_int_not_equal(notice.kind, SYNCBUS_GAP);
+            assert_true(notice.topic == NULL || strstr(notice.topic, "json") == NULL);
+        }
+    }
+    syncbus_destroy(&client);
+    fake_end(&fake);
+}
+
 static void the_last_words_leave_before_the_client_ends(void **state)
 {
     (void)state;
@@ -249,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_client_that_the_broker_forgot_says_hello_again),
         cmocka_unit_test(a_client_starts_before_its_broker),
         cmocka_unit_test(publications_come_by_topic_once_the_subscription_stands),
+        cmocka_unit_test(what_others_wanted_as_json_is_passed_over),
         cmocka_unit_test(the_last_words_leave_before_the_client_ends),
         cmocka_unit_test(options_without_an_endpoint_or_with_a_wrong_one_make_no_client),
     };
