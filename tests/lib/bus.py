@@ -142,8 +142,8 @@ class Bus:
     def spawn(self, name, command, env=None, **options):
         """Starts any program under a name of its own; its output is appended to NAME.log."""
         with open(self.folder / f"{name}.log", "ab") as log:
-            process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                       **{"stdout": log, "stderr": log, "cwd": self.folder,
+            process = subprocess.Popen([str(word) for word in command],
+                                       **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, "cwd": self.folder,
                                           "env": {**os.environ, **(env or {})}, **options})
         self.processes[name] = process
         return process

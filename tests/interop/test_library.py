@@ -1,9 +1,8 @@
-"""The examples run as anybody would run them: against an installed library, and with nothing but zmq and protobuf."""
+"""The example in C runs as anybody would run it, against an installed library, which shows what it promises."""
 import os
 import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -27,7 +26,6 @@ class Examples(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory(prefix="syncbus-interop-")
         cls.prefix = pathlib.Path(cls.folder.name, "prefix")
         run(["cmake", "--install", BUILD, "--prefix", cls.prefix, "--component", "library"])
-        run(["protoc", f"--proto_path={bus.ROOT / 'proto'}", f"--python_out={cls.folder.name}", "syncbus.proto"])
 
     @classmethod
     def tearDownClass(cls):
@@ -71,11 +69,6 @@ class Examples(unittest.TestCase):
         promised = set(re.findall(r"SYNCBUS_EXPORT[^;(]*?\*?(syncbus_\w+)\(", header))
         self.assertGreater(len(promised), 15)
         self.assertEqual({name for name in symbols if not name.startswith("SYNCBUS")}, promised)
-
-    def test_python_takes_a_lease_with_plain_req_and_sub_sockets(self):
-        said = run([sys.executable, HERE / "lease.py", self.bus.requests, self.bus.events, "erp"],
-                   env=self.environment(PYTHONPATH=self.folder.name))
-        self.assertRegex(said, r"granted \d+ for 2\.\d s\nrenewed\nheard LEASE_CHANGE_GRANTED\nheard LEASE_CHANGE_RELEASED\n")
 
     def test_an_example_has_at_most_forty_lines(self):
         self.assertLessEqual(len((HERE / "lease.c").read_text().splitlines()), 40)
