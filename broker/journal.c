@@ -140,8 +140,8 @@ static void *run_writer(void *arg)
 
 enum err journal_open(const char *path, struct journal **ret, struct fault *fault)
 {
-    static const char *const tables[CORE_TABLE_COUNT] = {"meta",  "job",  "run",   "ledger",   "owner",
-                                                         "lease", "hold", "alert", "resource", "pause"};
+    static const char *const tables[CORE_TABLE_COUNT] = {
+        "meta", "job", "run", "ledger", "owner", "lease", "hold", "alert", "resource", "figures", "pause"};
     static const struct store_options options = {.tables = tables,
                                                  .table_count = CORE_TABLE_COUNT,
                                                  .map_size = 16 * MIB,

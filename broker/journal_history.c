@@ -14,6 +14,7 @@ static const ProtobufCMessageDescriptor *const types[CORE_TABLE_COUNT] = {
     [CORE_TABLE_HOLD] = &sb__stored_hold__descriptor,
     [CORE_TABLE_ALERT] = &sb__stored_alert__descriptor,
     [CORE_TABLE_RESOURCE] = &sb__stored_resource__descriptor,
+    [CORE_TABLE_FIGURES] = &sb__stored_figures__descriptor,
     [CORE_TABLE_PAUSE] = &sb__stored_pause__descriptor,
 };
 
@@ -94,9 +95,9 @@ end:
 enum err journal_recover_in(struct store_txn *txn, struct core_record **ret, size_t *ret_count,
                             struct fault *fault)
 {
-    static const enum core_table needed[] = {CORE_TABLE_META,  CORE_TABLE_JOB,     CORE_TABLE_OWNER,
-                                             CORE_TABLE_LEASE, CORE_TABLE_RUN,     CORE_TABLE_HOLD,
-                                             CORE_TABLE_ALERT, CORE_TABLE_RESOURCE};
+    static const enum core_table needed[] = {CORE_TABLE_META,  CORE_TABLE_JOB,      CORE_TABLE_OWNER,
+                                             CORE_TABLE_LEASE, CORE_TABLE_RUN,      CORE_TABLE_HOLD,
+                                             CORE_TABLE_ALERT, CORE_TABLE_RESOURCE, CORE_TABLE_FIGURES};
     struct recovered list = {0};
     enum err err = ERR_OK;
     for (size_t i = 0; i < sizeof needed / sizeof *needed && err == ERR_OK; i++)

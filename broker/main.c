@@ -6,6 +6,7 @@
 #include "broker/outbox.h"
 #include "broker/settings.h"
 #include "broker/subscriptions.h"
+#include "broker/tables.h"
 
 #include "proto/io/clock.h"
 #include "proto/io/directory.h"
@@ -47,6 +48,7 @@ struct broker {
     struct net *net;         // owned
     struct journal *journal; // owned
     void *memory;            // of the core, owned
+    size_t memory_size;      // bytes of it
     struct core *core;       // in `memory`
     struct outbox outbox;    // waits for the journal
     struct buffer packed;    // the message that is being sent
@@ -424,8 +426,8 @@ static enum err make_core(struct broker *self, struct fault *fault)
     enum err err = settings_make(self->config, &settings);
     if (err != ERR_OK)
         return fault_set(fault, err, "no memory for the tables of the config");
-    const size_t size = core_size(&settings.core, fault);
-    if (size > 0 && (self->memory = aligned_alloc(64, (size + 63) / 64 * 64)) != NULL)
+    const size_t size = self->memory_size = core_size(&settings.core, fault);
+    if (size > 0 && (self->memory = tables_new(size)) != NULL)
         self->core = core_init(self->memory, &settings.core);
     settings_free(&settings);
     if (self->core != NULL)
@@ -491,7 +493,7 @@ static int run(struct config *config)
                   self.converted);
     outbox_clear(&self.outbox);
     buffer_free(&self.packed);
-    free(self.memory);
+    tables_free(self.memory, self.memory_size);
     config_destroy(&self.config);
     directory_unlock(&directory);
     if (self.signals >= 0)

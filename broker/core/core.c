@@ -28,7 +28,7 @@ static size_t owners_max(const struct core_config *config)
 
 static size_t alerts_max(const struct core_config *config)
 {
-    return 2 * (size_t)config->jobs_max + ALERTS_BESIDE_JOBS;
+    return (size_t)config->jobs_max + ALERTS_BESIDE_JOBS;
 }
 
 static size_t replies_max(const struct core_config *config)
@@ -137,7 +137,6 @@ static void init_topics(struct core *self)
 struct core *core_init(void *memory, const struct core_config *config)
 {
     const struct layout layout = layout_of(config);
-    memset(memory, 0, layout.arena);
     struct core *self = memory;
     self->config = *config;
     self->config.resources = NULL; // they were copied, and a reload brings others

@@ -88,6 +88,7 @@ enum core_table {
     CORE_TABLE_HOLD,     // big-endian number → StoredHold
     CORE_TABLE_ALERT,    // kind, ".", subject → StoredAlert
     CORE_TABLE_RESOURCE, // resource name → StoredResource
+    CORE_TABLE_FIGURES,  // job name → StoredFigures
     CORE_TABLE_PAUSE,    // resource name, 0, big-endian time in 1/1024 ms → StoredPause
     CORE_TABLE_COUNT
 };
@@ -189,8 +190,8 @@ struct core_event {
 // in `fault`).
 size_t core_size(const struct core_config *config, struct fault *fault);
 
-// Makes a core in `memory` (of core_size bytes, aligned for any type, owned by the caller and freed after
-// use).
+// Makes a core in `memory` (of core_size bytes, all of them 0, aligned for any type, owned by the caller and
+// freed after use).
 struct core *core_init(void *memory, const struct core_config *config);
 
 // Takes one event and gives what follows from it in `*ret`, valid until the next call.

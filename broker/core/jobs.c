@@ -32,12 +32,14 @@ void job_touch(struct core *self, struct job *job)
 
 struct job *job_add(struct core *self, const struct core_job_config *config)
 {
-    uint32_t place = 0;
-    while (place < self->job_count && self->jobs[place].presence != JOB_ABSENT)
-        place++;
+    uint32_t place = (uint32_t)self->job_count;
+    for (uint32_t i = 0; self->jobs_absent > 0 && i < self->job_count && place == self->job_count; i++)
+        place = self->jobs[i].presence == JOB_ABSENT ? i : place;
     assert(place < self->config.jobs_max);
     if (place == self->job_count)
         self->job_count++;
+    else
+        self->jobs_absent--;
     struct job *job = &self->jobs[place];
     *job = (struct job){.presence = JOB_CONFIGURED};
     text_copy(job->name, sizeof job->name, config->name);
@@ -99,12 +101,14 @@ static void wind_down(struct core *self, struct job *job)
     holds_of_job_end(self, place);
     leave_sessions(self, place);
     record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), NULL);
+    record_add(self, CORE_TABLE_FIGURES, job->name, strlen(job->name), NULL);
     names_remove(&self->job_names, job->name);
     list_remove(&job->due);
     list_remove(&job->tick.changed);
     list_remove(&job->run.changed);
     list_remove(&job->change.changed);
     job->presence = JOB_ABSENT;
+    self->jobs_absent++;
 }
 
 // ---------------------------------------------------------------- deadlines

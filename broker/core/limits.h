@@ -19,7 +19,7 @@ enum {
     LEASES_MAX = 1024,                // held at once, over all resources
     PAUSES_KEPT = 64,                 // for the history, between two beats
     HOLDS_MAX = 256,                  // that lie at once
-    ALERTS_BESIDE_JOBS = 1024,        // raised at once, beside two for each job
+    ALERTS_BESIDE_JOBS = 1024,        // raised at once, beside one for each job
     ALERT_ID_SIZE = 20 + 1 + 160 + 1, // bytes: kind, ".", subject, 0
 
     SESSION_JOBS_MAX = 64,  // jobs that one session may run

@@ -79,7 +79,10 @@ int64_t schedule_slot_deadline(const struct core *self, const struct job *job);
 int64_t schedule_boot_deadline(const struct core *self, const struct job *job);
 void ledger_write(struct core *self, const char *job, int64_t slot_ms, uint64_t slots, Sb__Stage outcome,
                   uint64_t run, int64_t late_ms, const char *why);
+// A job's place in the schedule with its counts; and what it measured, which is larger and changes less
+// often.
 void job_store(struct core *self, struct job *job);
+void figures_store(struct core *self, const struct job *job);
 
 // ---------------------------------------------------------------- run.c, trigger.c: a run's life
 

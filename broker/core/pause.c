@@ -209,7 +209,7 @@ static const char *pause_time_out(struct core *self, uint32_t index)
             continue;
         lease->blocked = true;
         histogram_add(&self->jobs[lease->job].blocked_others, self->boot_ms - resource->drain_since);
-        job_store(self, &self->jobs[lease->job]);
+        figures_store(self, &self->jobs[lease->job]);
     }
     const size_t first = queue_first(self, index, SB__MODE__MODE_EXCLUSIVE);
     const struct pause *pause =

@@ -68,10 +68,20 @@ static void recover_job(struct core *self, const Sb__StoredJob *stored)
                                   .due_ms = stored->lost_due_ms,
                                   .attempt = stored->lost_attempt,
                                   .cause = stored->lost_cause};
+    recover_last(self, job, stored->last);
+}
+
+static void recover_figures(struct core *self, const struct core_record *record)
+{
+    const Sb__StoredFigures *stored = (const Sb__StoredFigures *)record->value;
+    char name[NAME_MAX_SIZE + 1] = "";
+    memcpy(name, record->key, record->key_size < NAME_MAX_SIZE ? record->key_size : NAME_MAX_SIZE);
+    struct job *job = job_find(self, name);
+    if (job == NULL)
+        return;
     recover_histogram(&job->duration, stored->duration);
     recover_histogram(&job->queued, stored->queued);
     recover_histogram(&job->blocked_others, stored->blocked_others);
-    recover_last(self, job, stored->last);
 }
 
 // The open run of a job that left the config while the broker was down: nobody will end it, so it ends now.
@@ -271,6 +281,7 @@ void recover_start(struct core *self, const struct core_event *event)
         case CORE_TABLE_HOLD: recover_hold(self, (const Sb__StoredHold *)value); break;
         case CORE_TABLE_ALERT: recover_alert(self, (const Sb__StoredAlert *)value); break;
         case CORE_TABLE_RESOURCE: recover_resource(self, (const Sb__StoredResource *)value); break;
+        case CORE_TABLE_FIGURES: recover_figures(self, &event->start.records[i]); break;
         default: break;
         }
     }

@@ -176,6 +176,8 @@ static void count_outcome(struct core *self, struct job *job, Sb__Stage outcome,
         job->failing_in_a_row++;
     }
     alert_outcome(self, job, outcome, result);
+    if (outcome == SB__STAGE__STAGE_MISSED)
+        return;
     if (result != NULL && outcome == SB__STAGE__STAGE_SUCCEEDED) {
         histogram_add(&job->duration, result->ended_ms >= result->started_ms && result->started_ms > 0
                                           ? result->ended_ms - result->started_ms
@@ -183,8 +185,8 @@ static void count_outcome(struct core *self, struct job *job, Sb__Stage outcome,
         job->seen += result->seen;
         job->unchanged += result->unchanged;
     }
-    if (outcome != SB__STAGE__STAGE_MISSED)
-        histogram_add(&job->queued, (int64_t)job->last.queued_ms);
+    histogram_add(&job->queued, (int64_t)job->last.queued_ms);
+    figures_store(self, job);
 }
 
 static void keep_result(struct job *job, const Sb__Result *result)

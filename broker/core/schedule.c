@@ -55,11 +55,18 @@ void job_store(struct core *self, struct job *job)
     stored->lost_attempt = job->lost.attempt;
     stored->lost_cause = job->lost.cause;
     stored->known_since_ms = job->known_since_ms;
+    record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), &stored->base);
+    job_touch(self, job);
+}
+
+void figures_store(struct core *self, const struct job *job)
+{
+    Sb__StoredFigures *stored = arena_take(self, sizeof *stored);
+    sb__stored_figures__init(stored);
     stored->duration = histogram_bytes(self, &job->duration);
     stored->queued = histogram_bytes(self, &job->queued);
     stored->blocked_others = histogram_bytes(self, &job->blocked_others);
-    record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), &stored->base);
-    job_touch(self, job);
+    record_add(self, CORE_TABLE_FIGURES, job->name, strlen(job->name), &stored->base);
 }
 
 // The slots from `first` on, `count` of them, pass without a run of their own.

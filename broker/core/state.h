@@ -311,7 +311,7 @@ struct core {
     struct resource *resources; // the first resource_count are in use, some of them removed
     size_t resource_count;
     struct job *jobs; // the first job_count are or were in use
-    size_t job_count;
+    size_t job_count, jobs_absent;
     struct names job_names;   // of those that are not ABSENT
     struct heap job_wall;     // when each has something to do, Unix ms
     struct heap job_boot;     // and BOOTTIME

@@ -112,6 +112,7 @@ enum err config_parse(const char *text, size_t size, const char *path, uint32_t 
     else
         read_document(&reader, text, size);
     free(reader.jobs);
+    free(reader.names_memory);
     if (reader.errors == 0 && config->profile == NULL && (config->profile = strdup("")) == NULL)
         config_error(&reader, NULL, "out of memory");
     if (reader.errors > 0) {

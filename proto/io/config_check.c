@@ -108,62 +108,108 @@ static char *beside(const char *broker_data, const char *name)
     return asprintf(&path, "%.*s%s", (int)size, broker_data, name) < 0 ? NULL : path;
 }
 
-// Whether two paths are written for the same place, up to doubled and final slashes and `.` between them.
-static bool same_path(const char *a, const char *b)
+// A path without doubled and final slashes and `.` between them: the same for all ways to write it.
+static char *plain_path(const char *path)
 {
-    for (;;) {
-        bool a_break = *a == '/' || *a == '\0', b_break = *b == '/' || *b == '\0';
-        if (a_break && b_break) {
-            bool a_root = *a == '/', b_root = *b == '/';
-            while (*a == '/' || (*a == '.' && (a[1] == '/' || a[1] == '\0')))
-                a++;
-            while (*b == '/' || (*b == '.' && (b[1] == '/' || b[1] == '\0')))
-                b++;
-            if (*a == '\0' || *b == '\0')
-                return *a == *b;
-            if (a_root != b_root)
-                return false;
+    char *plain = malloc(strlen(path) + 2);
+    size_t size = 0;
+    if (plain == NULL)
+        return NULL;
+    if (*path == '/')
+        plain[size++] = '/';
+    while (*path != '\0') {
+        path += strspn(path, "/");
+        const size_t length = strcspn(path, "/");
+        if (length > 0 && !(length == 1 && path[0] == '.')) {
+            if (size > 0 && plain[size - 1] != '/')
+                plain[size++] = '/';
+            memcpy(plain + size, path, length);
+            size += length;
         }
-        if (*a != *b)
-            return false;
-        a++;
-        b++;
+        path += length;
     }
+    plain[size] = '\0';
+    return plain;
+}
+
+static bool is_same_place(const char *a, const char *b)
+{
+    char *plain_a = plain_path(a);
+    char *plain_b = plain_path(b);
+    const bool same = plain_a != NULL && plain_b != NULL && strcmp(plain_a, plain_b) == 0;
+    free(plain_a);
+    free(plain_b);
+    return same;
+}
+
+// Directories in use, by plain path: of the broker, of each job by its place, of the orders.
+struct directories {
+    struct names names;
+    void *memory; // of `names`, owned
+    char **paths; // owned, as each of them
+    size_t count; // of them
+};
+
+// Whose directory this is already: a job's place, BROKER_DATA, or NAMES_NONE; then it is `place`'s.
+static uint32_t take_directory(struct config_reader *self, const yaml_node_t *node, struct directories *all,
+                               const char *path, uint32_t place)
+{
+    char *plain = path == NULL ? NULL : plain_path(path);
+    if (plain == NULL) {
+        config_error(self, node, "out of memory");
+        return NAMES_NONE;
+    }
+    all->paths[all->count++] = plain;
+    const uint32_t other = names_find(&all->names, plain);
+    if (other == NAMES_NONE)
+        names_put(&all->names, plain, place);
+    return other;
+}
+
+enum { BROKER_DATA = CONFIG_JOBS_MAX, ORDERS_DATA };
+
+static void check_orders_data(struct config_reader *self, struct directories *all)
+{
+    struct config *config = self->config;
+    if (config->orders.data == NULL)
+        config->orders.data = beside(config->broker.data, "order");
+    const uint32_t other = take_directory(self, self->orders, all, config->orders.data, ORDERS_DATA);
+    if (other == BROKER_DATA)
+        config_error(self, self->orders, "orders.data is the broker's: %.200s", config->orders.data);
+    else if (other != NAMES_NONE)
+        config_error(self, self->orders, "orders.data is that of jobs.%s: %.200s", config->jobs[other].name,
+                     config->orders.data);
 }
 
 static void check_data(struct config_reader *self)
 {
     struct config *config = self->config;
-    const char *broker = config->broker.data;
+    struct directories all = {.memory = malloc(names_size(config->job_count + 2)),
+                              .paths = calloc(config->job_count + 2, sizeof *all.paths)};
+    if (all.memory == NULL || all.paths == NULL) {
+        config_error(self, NULL, "out of memory");
+        goto end;
+    }
+    names_init(&all.names, all.memory, config->job_count + 2);
+    (void)take_directory(self, NULL, &all, config->broker.data, BROKER_DATA);
     for (size_t i = 0; i < config->job_count; i++) {
         struct config_job *job = &config->jobs[i];
         if (job->data == NULL)
-            job->data = beside(broker, job->name);
-        if (job->data == NULL) {
-            config_error(self, self->jobs[i], "out of memory");
-            return;
-        }
-        if (same_path(job->data, broker))
+            job->data = beside(config->broker.data, job->name);
+        const uint32_t other = take_directory(self, self->jobs[i], &all, job->data, (uint32_t)i);
+        if (other == BROKER_DATA)
             config_error(self, self->jobs[i], "jobs.%s.data is the broker's: %.200s", job->name, job->data);
-        for (size_t other = 0; other < i; other++)
-            if (same_path(job->data, config->jobs[other].data))
-                config_error(self, self->jobs[i], "jobs.%s.data is that of jobs.%s: %.200s", job->name,
-                             config->jobs[other].name, job->data);
+        else if (other != NAMES_NONE)
+            config_error(self, self->jobs[i], "jobs.%s.data is that of jobs.%s: %.200s", job->name,
+                         config->jobs[other].name, job->data);
     }
-    if (!config->orders.present)
-        return;
-    if (config->orders.data == NULL)
-        config->orders.data = beside(broker, "order");
-    if (config->orders.data == NULL) {
-        config_error(self, self->orders, "out of memory");
-        return;
-    }
-    if (same_path(config->orders.data, broker))
-        config_error(self, self->orders, "orders.data is the broker's: %.200s", config->orders.data);
-    for (size_t i = 0; i < config->job_count; i++)
-        if (same_path(config->orders.data, config->jobs[i].data))
-            config_error(self, self->orders, "orders.data is that of jobs.%s: %.200s", config->jobs[i].name,
-                         config->orders.data);
+    if (config->orders.present)
+        check_orders_data(self, &all);
+end:
+    for (size_t i = 0; i < all.count; i++)
+        free(all.paths[i]);
+    free(all.paths);
+    free(all.memory);
 }
 
 // One `job: offset` of a profile; taken over only from the profile in use. `seen` has a flag for each job.
@@ -177,7 +223,9 @@ static void read_offset(struct config_reader *self, const yaml_node_pair_t *pair
     int64_t offset_ms;
     if (name == NULL || text == NULL)
         return;
-    const struct config_job *job = config_job(self->config, name, &fault);
+    const uint32_t known = names_find(&self->names, name);
+    const struct config_job *job =
+        known != NAMES_NONE ? &self->config->jobs[known] : config_job(self->config, name, &fault);
     if (job == NULL) {
         config_error(self, key, "profiles.%.64s: %s", profile, fault.text);
         return;
@@ -265,7 +313,7 @@ void config_check(struct config_reader *self)
     struct config *config = self->config;
     assert(self->errors == 0);
     check_profiles(self);
-    if (same_path(config->broker.requests, config->broker.events))
+    if (is_same_place(config->broker.requests, config->broker.events))
         config_error(self, self->endpoint, "broker.requests and broker.events are the same: %s",
                      config->broker.requests);
     for (size_t i = 0; i < config->job_count; i++) {

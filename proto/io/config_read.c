@@ -197,23 +197,20 @@ static void read_headers(struct config_reader *self, yaml_node_t *node, const ch
 static void read_section(struct config_reader *self, yaml_node_t *node, const char *what,
                          const struct section *section, void *target);
 
-// Makes an array for the items of a mapping by name and reads each; the names come first in their structs.
-static void *read_named(struct config_reader *self, yaml_node_t *node, const struct option_spec *option,
-                        size_t max, size_t item_size, size_t *ret_count)
+// Whether a name is there already; if not, it is kept under its place.
+static bool is_known(struct names *names, const char *name, size_t place)
 {
-    if (!is_mapping(self, node, option->name))
-        return NULL;
-    size_t count = pair_count(node);
-    if (count == 0 || count > max) {
-        config_error(self, node, "%s: %zu are named, 1 to %zu are possible", option->name, count, max);
-        return NULL;
-    }
-    char *items = calloc(count, item_size);
-    if (items == NULL) {
-        config_error(self, node, "out of memory");
-        return NULL;
-    }
-    *ret_count = count;
+    if (names_find(names, name) != NAMES_NONE)
+        return true;
+    names_put(names, name, (uint32_t)place);
+    return false;
+}
+
+// Reads the items of a mapping by name, with what they are called in `names`.
+static void read_items(struct config_reader *self, yaml_node_t *node, const struct option_spec *option,
+                       char *items, size_t item_size, struct names *names)
+{
+    const size_t count = pair_count(node);
     for (size_t i = 0; i < count; i++) {
         const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
         yaml_node_t *key = config_node(self, pair->key);
@@ -222,23 +219,51 @@ static void *read_named(struct config_reader *self, yaml_node_t *node, const str
             ((struct config_job *)(void *)items)[i].offset_ms = -1; // until one is given
         }
         if (enough(self))
-            return items;
+            return;
         const char *name = config_scalar(self, key, option->name);
         if (name == NULL)
             continue;
         if (!is_name(name))
             config_error(self, key, "%s: \"%.80s\" is not a name of 1 to 64 letters, digits, - and _",
                          option->name, name);
-        for (size_t other = 0; other < i; other++) {
-            const char *known = *(char **)(void *)(items + other * item_size);
-            if (known != NULL && strcmp(known, name) == 0)
-                config_error(self, key, "%s: \"%.64s\" is there twice", option->name, name);
-        }
+        if (is_known(names, name, i))
+            config_error(self, key, "%s: \"%.64s\" is there twice", option->name, name);
         *(char **)(void *)(items + i * item_size) = strdup(name);
         char what[128];
         (void)snprintf(what, sizeof what, "%s.%.64s", option->name, name);
         read_section(self, config_node(self, pair->value), what, option->section, items + i * item_size);
     }
+}
+
+// Makes an array for the items of a mapping by name and reads each; the names come first in their structs.
+static void *read_named(struct config_reader *self, yaml_node_t *node, const struct option_spec *option,
+                        size_t max, size_t item_size, size_t *ret_count)
+{
+    if (!is_mapping(self, node, option->name))
+        return NULL;
+    const size_t count = pair_count(node);
+    if (count == 0 || count > max) {
+        config_error(self, node, "%s: %zu are named, 1 to %zu are possible", option->name, count, max);
+        return NULL;
+    }
+    char *items = calloc(count, item_size);
+    void *memory = malloc(names_size(count));
+    struct names names;
+    if (items == NULL || memory == NULL) {
+        config_error(self, node, "out of memory");
+        free(items);
+        free(memory);
+        return NULL;
+    }
+    names_init(&names, memory, count);
+    *ret_count = count;
+    read_items(self, node, option, items, item_size, &names);
+    if (option->type != OPTION_JOBS) {
+        free(memory);
+        return items;
+    }
+    self->names = names;
+    self->names_memory = memory;
     return items;
 }
 

@@ -2,15 +2,16 @@
 #ifndef SYNCBUS_IO_CONFIG_READ_H
 #define SYNCBUS_IO_CONFIG_READ_H
 
+#include "proto/base/names.h"
 #include "proto/io/config.h"
 
 #include <yaml.h>
 
 enum {
-    CONFIG_ERRORS_MAX = 20,             // more are not told
-    CONFIG_BYTES_MAX = 4 * 1024 * 1024, // of a file
-    CONFIG_ANCHORS_MAX = 10000,         // more would cost libyaml a quadratic time
-    CONFIG_NODES_MAX = 1000000,         // visited: aliases can make a small file a large one
+    CONFIG_ERRORS_MAX = 20,              // more are not told
+    CONFIG_BYTES_MAX = 64 * 1024 * 1024, // of a file
+    CONFIG_ANCHORS_MAX = 10000,          // more would cost libyaml a quadratic time
+    CONFIG_NODES_MAX = 10000000,         // visited: aliases can make a small file a large one
     CONFIG_JOBS_MAX = 100000,
     CONFIG_RESOURCES_MAX = 256,
     CONFIG_LIST_MAX = 256, // words, headers, profiles
@@ -27,6 +28,8 @@ struct config_reader {
     size_t errors;             // found so far
     size_t nodes;              // visited so far
     yaml_node_t **jobs;        // where each job is named
+    struct names names;        // of the jobs, by their places
+    void *names_memory;        // of it, owned
     yaml_node_t *endpoint;     // the broker's that was read last, or NULL
     yaml_node_t *orders;       // where orders begin, or NULL
     yaml_node_t *profile;      // where the profile is chosen, or NULL

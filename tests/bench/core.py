@@ -91,8 +91,8 @@ def main():
         slope = "" if before is None else f"{(line['bytes'] - before['bytes']) / (line['jobs'] - before['jobs']):.0f} B"
         print(f"  {line['jobs']:>8}{line['bytes'] / 1e6:>9.1f} MB{slope:>9}{line['start_us'] / 1000:>8.1f} ms"
               f"{line['tick_us']:>8.2f} µs{line['missed_us']:>9.2f} µs{line['cycle_us']:>7.2f} µs")
-    print("  a tick: from the slot to what is told and stored, its share of the beats left in;"
-          " and a miss: the run before was taken by nobody; a run: acquire, release, report")
+    print("  a tick: the step that tells and stores it, with the look for its deadline; and a miss: it also ends the run before,"
+          " which nobody took; a run: acquire, release, report")
     print("  goal: a tick within 5 µs; memory linear")
     print(f"\nThe broker's start with {started['jobs']} jobs, to its first answer:"
           f" {started['new_s']:.2f} s with a new journal, {started['again_s']:.2f} s with the one it left")

@@ -177,6 +177,7 @@ static void start(struct world *self)
     size_t count = 0;
     static _Alignas(64) char memory[MEMORY]; // taken once: lives are short
     assert(core_size(&settings.config, NULL) <= sizeof memory);
+    memset(memory, 0, core_size(&settings.config, NULL));
     self->core = core_init(memory, &settings.config);
     self->durable = 0;
     for (size_t i = 0; i < ENTRIES; i++) {

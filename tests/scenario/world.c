@@ -207,7 +207,7 @@ void world_start(struct world *self)
     const size_t size = core_size(&config, &fault);
     assert(size > 0);
     free(self->memory);
-    self->memory = malloc(size);
+    self->memory = calloc(1, size);
     assert(self->memory != NULL);
     self->core = core_init(self->memory, &config);
     self->durable = 0;

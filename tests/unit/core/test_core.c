@@ -160,7 +160,7 @@ static int set_up(void **state)
     struct fixture *self = calloc(1, sizeof *self);
     const struct core_config config = config_of();
     assert_non_null(self);
-    self->memory = malloc(core_size(&config, NULL));
+    self->memory = calloc(1, core_size(&config, NULL));
     assert_non_null(self->memory);
     self->core = core_init(self->memory, &config);
     self->boot_ms = 1000000;
