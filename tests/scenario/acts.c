@@ -19,27 +19,11 @@ static struct wish *any_wish(struct client *client)
 
 static void want(struct world *world, struct client *client, const struct line *line)
 {
-    size_t index = 0;
-    while (index < WISHES_MAX && client->wishes[index].acquire.claim != 0)
-        index++;
-    assert(index < WISHES_MAX);
-    struct wish *wish = &client->wishes[index];
-    *wish = (struct wish){.asks_again = !line_is(line, line->count - 1, "once")};
+    struct wish *wish = world_wish(world, client, world_job(world, line->words[2]));
     Sb__Acquire *acquire = &wish->acquire;
     int64_t wait_ms = 0;
-    int64_t settle_ms = 0;
-    sb__acquire__init(acquire);
-    acquire->resource = (char *)(uintptr_t)world->resource.name;
-    acquire->mode = SB__MODE__MODE_EXCLUSIVE;
-    acquire->claim = client->instance << 16 | client->next_id;
-    const size_t job = world_job(world, line->words[2]);
-    if (job < world->job_count) {
-        acquire->mode = SB__MODE__MODE_SHARED;
-        acquire->job = world->job_names[job];
-        acquire->run = world->due[job].run;
-        acquire->attempt = world->due[job].attempt;
-        settle_ms = world->jobs[job].settle_ms;
-    }
+    int64_t settle_ms = acquire->settle_ms;
+    wish->asks_again = !line_is(line, line->count - 1, "once");
     line_duration_option(line, "wait", &wait_ms);
     line_duration_option(line, "settle", &settle_ms);
     acquire->wait_ms = (uint32_t)wait_ms;
@@ -71,43 +55,29 @@ static void hello(struct world *world, struct client *client, const struct line 
 
 static void report(struct world *world, struct client *client, const struct line *line)
 {
-    const size_t job = world_job(world, line->words[2]);
     Sb__Result result = SB__RESULT__INIT;
-    Sb__Report message = SB__REPORT__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     result.ok = line_is(line, 3, "ok");
     result.error = (char *)(uintptr_t)(result.ok ? "" : "the export was empty");
     result.guarded = line_is(line, 4, "guarded");
     result.over_rejects = line_is(line, 4, "rejects");
     result.withheld = result.guarded ? 12 : 0;
-    result.started_ms = world->wall_ms - 1000;
-    result.ended_ms = world->wall_ms;
-    message.job = world->job_names[job];
-    message.run = world->due[job].run;
-    message.attempt = world->due[job].attempt;
-    message.result = &result;
-    request.body_case = SB__REQUEST__BODY_REPORT;
-    request.report = &message;
-    world_send(world, client, &request);
+    world_report(world, client, world_job(world, line->words[2]), &result);
 }
 
 // Gives the lease back, in mid-run or at its end; forgets the wish when it is withdrawn.
 static void give_back(struct world *world, struct client *client, const struct line *line)
 {
     struct wish *wish = any_wish(client);
-    Sb__Release release = SB__RELEASE__INIT;
     Sb__Withdraw withdraw = SB__WITHDRAW__INIT;
     Sb__Request request = SB__REQUEST__INIT;
-    release.token = wish->token;
-    release.resource = withdraw.resource = wish->acquire.resource;
-    release.yielded = line_is(line, 1, "yields");
+    if (!line_is(line, 1, "withdraws")) {
+        world_give_back(world, client, wish, line_is(line, 1, "yields"));
+        return;
+    }
+    withdraw.resource = wish->acquire.resource;
     withdraw.claim = wish->acquire.claim;
-    request.body_case =
-        line_is(line, 1, "withdraws") ? SB__REQUEST__BODY_WITHDRAW : SB__REQUEST__BODY_RELEASE;
-    if (request.body_case == SB__REQUEST__BODY_WITHDRAW)
-        request.withdraw = &withdraw;
-    else
-        request.release = &release;
+    request.body_case = SB__REQUEST__BODY_WITHDRAW;
+    request.withdraw = &withdraw;
     *wish = (struct wish){0};
     world_send(world, client, &request);
 }
@@ -276,6 +246,12 @@ static bool befall(struct world *world, struct client *client, const struct line
     if (line_is(line, 1, "runs")) {
         for (size_t i = 2; i < line->count; i++)
             (void)snprintf(client->jobs[i - 2], sizeof client->jobs[0], "%s", line->words[i]);
+    } else if (line_is(line, 1, "works")) {
+        line_duration_option(line, "for", &client->work_ms);
+    } else if (line_is(line, 1, "orders")) {
+        line_number_option(line, "count", &client->orders);
+        line_duration_option(line, "every", &client->pace_ms);
+        client->next_boot = world->boot_ms + client->pace_ms;
     } else if (line_is(line, 1, "serves")) {
         (void)snprintf(client->serves, sizeof client->serves, "%s", line->words[2]);
     } else if (line_is(line, 1, "hangs")) {

@@ -3,6 +3,7 @@
 // down what happens.
 #include "tests/scenario/acts.h"
 #include "tests/scenario/line.h"
+#include "tests/scenario/trace.h"
 #include "tests/scenario/world.h"
 
 #include <assert.h>
@@ -76,6 +77,12 @@ static void remove_job(struct world *world, const struct line *line)
     world->removed[index] = true;
 }
 
+static void tell_tally(struct world *world)
+{
+    world->quiet = false;
+    trace_tally(world);
+}
+
 static bool set_up(struct world *world, const struct line *line)
 {
     if (line_is(line, 0, "resource"))
@@ -90,6 +97,10 @@ static bool set_up(struct world *world, const struct line *line)
         world_stop(world);
     else if (line_is(line, 0, "remove"))
         remove_job(world, line);
+    else if (line_is(line, 0, "quiet"))
+        world->quiet = true;
+    else if (line_is(line, 0, "tally"))
+        tell_tally(world);
     else if (line_is(line, 0, "reload"))
         world_reload(world, NULL);
     else if (line_is(line, 0, "pass"))
@@ -106,7 +117,7 @@ static bool set_up(struct world *world, const struct line *line)
 // Plays the story and gives it back with what happened in the place of what it expected.
 static void play(FILE *story, struct buffer *ret_expected, struct buffer *ret_actual)
 {
-    struct world world;
+    static struct world world; // large
     struct line line;
     enum err err = ERR_OK;
     world_init(&world);

@@ -12,6 +12,8 @@ void trace_line(struct world *world, const char *format, ...)
     char line[1024];
     char time[32];
     va_list arguments;
+    if (world->quiet)
+        return;
     va_start(arguments, format);
     (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
@@ -79,9 +81,18 @@ static void hear_granted(struct world *world, struct client *client, const Sb__R
 {
     const Sb__Granted *granted = reply->granted;
     struct wish *wish = wish_of(client, reply);
-    trace_line(world, "%s <- granted t%zu after %u", client->name, number(&world->tokens, granted->token),
-               granted->waited_ms);
+    if (!world->quiet)
+        trace_line(world, "%s <- granted t%zu after %u", client->name, number(&world->tokens, granted->token),
+                   granted->waited_ms);
+    if (client->orders > 0) {
+        struct tally *tally = &world->tally;
+        tally->orders++;
+        tally->order_wait_ms += granted->waited_ms;
+        if (granted->waited_ms > tally->order_wait_max_ms)
+            tally->order_wait_max_ms = granted->waited_ms;
+    }
     if (wish != NULL) {
+        wish->granted_boot = world->boot_ms;
         wish->token = granted->token;
         wish->told_yield = false;
     }
@@ -94,7 +105,8 @@ static void hear_renewed(struct world *world, struct client *client, const Sb__R
         if (!renewed->yield || wish->told_yield || wish->token == 0 ||
             wish->acquire.mode != SB__MODE__MODE_SHARED)
             continue;
-        trace_line(world, "%s <- renewed t%zu, yield", client->name, number(&world->tokens, wish->token));
+        if (!world->quiet)
+            trace_line(world, "%s <- renewed t%zu, yield", client->name, number(&world->tokens, wish->token));
         wish->told_yield = true;
     }
 }
@@ -192,7 +204,7 @@ void trace_pauses(struct world *world, const Sb__PauseReport *report)
     for (size_t i = 0; i < report->n_blockers; i++)
         trace_line(world, "  %s was waited for %llu times, %.0f on average", report->blockers[i]->job,
                    (unsigned long long)report->blockers[i]->times, report->blockers[i]->wait->avg_ms);
-    for (size_t i = 0; i < report->n_recent; i++)
+    for (size_t i = 0; i < report->n_recent && report->n_recent <= 8; i++)
         trace_line(world, "  %s for %s waited %lld%s%s",
                    json_enum(&sb__lease_change__descriptor, (int)report->recent[i]->change),
                    report->recent[i]->holder, (long long)report->recent[i]->waited_ms,
@@ -208,8 +220,10 @@ static void trace_tick(struct world *world, const Sb__Tick *tick)
         return; // told again with a beat
     world->due[job].run = tick->run;
     world->due[job].attempt = tick->attempt;
-    trace_line(world, "tick.%s r%zu, attempt %u, %s", tick->job, number(&world->runs, tick->run),
-               tick->attempt, json_enum(&sb__cause__descriptor, (int)tick->cause));
+    world->due[job].taken = false;
+    if (!world->quiet)
+        trace_line(world, "tick.%s r%zu, attempt %u, %s", tick->job, number(&world->runs, tick->run),
+                   tick->attempt, json_enum(&sb__cause__descriptor, (int)tick->cause));
 }
 
 static void trace_resource(struct world *world, const char *topic, const Sb__ResourceState *state)
@@ -223,8 +237,11 @@ void trace_publication(struct world *world, const struct core_publication *publi
 {
     const Sb__Event *event = publication->event;
     const char *topic = publication->topic;
+    if (event->body_case == SB__EVENT__BODY_TICK)
+        trace_tick(world, event->tick);
+    if (world->quiet)
+        return;
     switch (event->body_case) {
-    case SB__EVENT__BODY_TICK: trace_tick(world, event->tick); break;
     case SB__EVENT__BODY_RESOURCE: trace_resource(world, topic, event->resource); break;
     case SB__EVENT__BODY_RUN:
         if (event->run->stage != SB__STAGE__STAGE_DUE) // a tick tells that
@@ -249,12 +266,40 @@ void trace_publication(struct world *world, const struct core_publication *publi
     }
 }
 
+void trace_tally(struct world *world)
+{
+    const struct tally *tally = &world->tally;
+    char average[32], longest[32];
+    for (size_t i = 0; i < world->job_count; i++) {
+        char text[256] = "";
+        size_t used = 0;
+        uint64_t slots = 0;
+        for (int outcome = SB__STAGE__STAGE_SUCCEEDED; outcome <= SB__STAGE__STAGE_MISSED; outcome++) {
+            const uint64_t count = tally->slots[i][outcome];
+            slots += count;
+            if (count > 0 && used < sizeof text)
+                used +=
+                    (size_t)snprintf(text + used, sizeof text - used, ", %llu %s", (unsigned long long)count,
+                                     json_enum(&sb__stage__descriptor, outcome));
+        }
+        trace_line(world, "%s: %llu slots%s", world->job_names[i], (unsigned long long)slots, text);
+    }
+    if (tally->orders > 0)
+        trace_line(world, "%llu orders, waited %s on average and %s at most",
+                   (unsigned long long)tally->orders,
+                   duration_format((int64_t)(tally->order_wait_ms / tally->orders), average, sizeof average),
+                   duration_format((int64_t)tally->order_wait_max_ms, longest, sizeof longest));
+}
+
 void trace_record(struct world *world, const struct core_record *record)
 {
     char from[32];
     if (record->table != CORE_TABLE_LEDGER || record->value == NULL)
         return;
     const Sb__LedgerEntry *entry = ((const Sb__StoredLedgerEntry *)record->value)->entry;
+    const size_t job = world_job(world, entry->job);
+    if (job < world->job_count)
+        world->tally.slots[job][entry->outcome] += entry->slots;
     const int64_t hour = entry->slot_ms % 3600000;
     trace_line(world, "ledger %s %s past the hour, %llu slot%s: %s", entry->job,
                duration_format(hour, from, sizeof from), (unsigned long long)entry->slots,

@@ -1,5 +1,6 @@
 #include "tests/scenario/world.h"
 
+#include "tests/scenario/habits.h"
 #include "tests/scenario/trace.h"
 
 #include <assert.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECOND = 1000, RENEW_EVERY = 3, BOOT_START = 1000000, TRACE_MAX = 1 << 20 };
+enum { SECOND = 1000, BOOT_START = 1000000, TRACE_MAX = 1 << 20 };
 
 // An hour's first second, so that slots have round times.
 static const int64_t WALL_START = INT64_C(472222) * 3600000;
@@ -212,7 +213,7 @@ void world_start(struct world *self)
     self->core = core_init(self->memory, &config);
     self->durable = 0;
     self->next_second = self->boot_ms + SECOND;
-    struct core_record records[ENTRIES_MAX];
+    static struct core_record records[ENTRIES_MAX];
     size_t count = 0;
     for (size_t i = 0; i < ENTRIES_MAX; i++) {
         const struct entry *entry = &self->entries[i];
@@ -354,27 +355,55 @@ void world_renew(struct world *self, struct client *client, struct wish *wish)
     world_send(self, client, &request);
 }
 
-// What clients do by themselves each second: they ping, and renew what they hold.
-static void clients_act(struct world *self)
+struct wish *world_wish(struct world *self, struct client *client, size_t job)
 {
-    const bool renews = (self->next_second - self->start_ms) / SECOND % RENEW_EVERY == 0;
-    for (size_t i = 0; i < self->client_count; i++) {
-        struct client *client = &self->clients[i];
-        if (!client->alive || client->hangs || client->session == 0)
-            continue;
-        Sb__Ping ping = SB__PING__INIT;
-        Sb__Request request = SB__REQUEST__INIT;
-        request.body_case = SB__REQUEST__BODY_PING;
-        request.ping = &ping;
-        self->silent = true;
-        world_send(self, client, &request);
-        self->silent = false;
-        for (size_t k = 0; k < WISHES_MAX && renews; k++) {
-            if (client->wishes[k].acquire.claim != 0 && client->wishes[k].token != 0)
-                world_renew(self, client, &client->wishes[k]);
-        }
-    }
-    self->next_second += SECOND;
+    size_t index = 0;
+    while (index < WISHES_MAX && client->wishes[index].acquire.claim != 0)
+        index++;
+    assert(index < WISHES_MAX);
+    struct wish *wish = &client->wishes[index];
+    *wish = (struct wish){.asks_again = true};
+    Sb__Acquire *acquire = &wish->acquire;
+    sb__acquire__init(acquire);
+    acquire->resource = (char *)(uintptr_t)self->resource.name;
+    acquire->mode = SB__MODE__MODE_EXCLUSIVE;
+    acquire->claim = client->instance << 32 | client->next_id;
+    if (job == self->job_count)
+        return wish;
+    acquire->mode = SB__MODE__MODE_SHARED;
+    acquire->job = self->job_names[job];
+    acquire->run = self->due[job].run;
+    acquire->attempt = self->due[job].attempt;
+    acquire->settle_ms = (uint32_t)self->jobs[job].settle_ms;
+    return wish;
+}
+
+void world_give_back(struct world *self, struct client *client, struct wish *wish, bool yields)
+{
+    Sb__Release release = SB__RELEASE__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    release.token = wish->token;
+    release.resource = wish->acquire.resource;
+    release.yielded = yields;
+    request.body_case = SB__REQUEST__BODY_RELEASE;
+    request.release = &release;
+    *wish = (struct wish){0};
+    world_send(self, client, &request);
+}
+
+void world_report(struct world *self, struct client *client, size_t job, Sb__Result *result)
+{
+    Sb__Report message = SB__REPORT__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    result->started_ms = self->wall_ms - 1000;
+    result->ended_ms = self->wall_ms;
+    message.job = self->job_names[job];
+    message.run = self->due[job].run;
+    message.attempt = self->due[job].attempt;
+    message.result = result;
+    request.body_case = SB__REQUEST__BODY_REPORT;
+    request.report = &message;
+    world_send(self, client, &request);
 }
 
 void world_pass(struct world *self, int64_t duration_ms)
@@ -393,7 +422,7 @@ void world_pass(struct world *self, int64_t duration_ms)
         if (self->core != NULL && deadline <= self->boot_ms)
             step(self, &(struct core_event){.kind = CORE_EVENT_TIME});
         else if (self->core != NULL && second <= self->boot_ms)
-            clients_act(self);
+            habits_act(self);
         else
             break;
     }

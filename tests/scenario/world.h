@@ -7,7 +7,7 @@
 
 #include "proto/base/buffer.h"
 
-enum { CLIENTS_MAX = 24, JOBS_MAX_TOLD = 12, ENTRIES_MAX = 512, NUMBERS_MAX = 64, WISHES_MAX = 4 };
+enum { CLIENTS_MAX = 24, JOBS_MAX_TOLD = 12, ENTRIES_MAX = 4096, NUMBERS_MAX = 64, WISHES_MAX = 4 };
 
 // One entry of the journal.
 struct entry {
@@ -27,6 +27,7 @@ struct wish {
     uint64_t token;       // of the lease; 0 while waiting
     bool told_waiting;    // the first Waiting was written down
     bool told_yield;      // so was the wish that it yields
+    int64_t granted_boot; // BOOTTIME of its grant
     uint64_t done, total; // progress that its renewals tell
 };
 
@@ -44,6 +45,16 @@ struct client {
     bool hangs;        // neither pings, renews nor asks again by itself
     bool alive;        // it said Hello
     struct wish wishes[WISHES_MAX];
+    int64_t work_ms;   // it takes the ticks of its jobs by itself and fetches for so long; 0: it does not
+    uint32_t orders;   // that it still places by itself
+    int64_t pace_ms;   // between two of them
+    int64_t next_boot; // BOOTTIME of the next one
+};
+
+// What happened in a long story, in numbers.
+struct tally {
+    uint64_t slots[JOBS_MAX_TOLD][SB__STAGE__STAGE_MISSED + 1]; // by job and outcome
+    uint64_t orders, order_wait_ms, order_wait_max_ms; // granted to those who place them by themselves
 };
 
 // Numbers are written as the first, second … that the story saw.
@@ -60,6 +71,7 @@ struct world {
     struct {
         uint64_t run;
         uint32_t attempt;
+        bool taken;                                // a service that works by itself has done it
     } due[JOBS_MAX_TOLD];                          // the last tick of each
     size_t job_count;                              // of them
     uint32_t waiters_max, calls_max, sessions_max; // limits of tables
@@ -74,8 +86,10 @@ struct world {
     struct client clients[CLIENTS_MAX]; // the first client_count are in use
     size_t client_count;
     struct numbering tokens, runs;
-    bool timed;          // lines say when
-    bool silent;         // what is asked without being told of
+    bool timed;  // lines say when
+    bool silent; // what is asked without being told of
+    bool quiet;  // nothing is written down, only counted
+    struct tally tally;
     struct buffer trace; // lines since the last look
 };
 
@@ -104,6 +118,10 @@ void world_hello(struct world *self, struct client *client, const uint64_t *leas
 void world_ask(struct world *self, struct client *client, struct wish *wish, uint32_t poll_ms);
 void world_renew(struct world *self, struct client *client, struct wish *wish);
 void world_lose(struct world *self, struct client *client);
+// A new wish of the client: for the exclusive lease, or for the turn of the job's run. Asked by the caller.
+struct wish *world_wish(struct world *self, struct client *client, size_t job);
+void world_give_back(struct world *self, struct client *client, struct wish *wish, bool yields);
+void world_report(struct world *self, struct client *client, size_t job, Sb__Result *result);
 struct wish *world_wish_of_token(struct client *client, uint64_t token);
 
 #endif
