@@ -149,9 +149,10 @@ static void send_durable(struct broker *self)
 }
 
 // Answers what the core could not be asked: bytes that are no request.
-static void refuse(struct broker *self, uint64_t peer, const char *why)
+static void refuse(struct broker *self, uint64_t peer, uint64_t request, const char *why)
 {
     Sb__Reply reply = SB__REPLY__INIT;
+    reply.id = request;
     reply.epoch = self->epoch;
     reply.code = SB__CODE__CODE_INVALID;
     reply.text = (char *)why;
@@ -253,12 +254,12 @@ static void take_request(struct broker *self, const struct net_frame *frame)
     struct fault fault = {0};
     Sb__Request *request = NULL;
     if (frame->malformed) {
-        refuse(self, frame->peer, "a request is one frame, after an empty delimiter or none");
+        refuse(self, frame->peer, 0, "a request is one frame, after an empty delimiter or none");
         return;
     }
     enum err err = wire_request(frame->data, frame->size, &request, &fault);
     if (err != ERR_OK) {
-        refuse(self, frame->peer, fault.text);
+        refuse(self, frame->peer, wire_request_id(frame->data, frame->size), fault.text);
         return;
     }
     struct core_event event = {.kind = CORE_EVENT_REQUEST};

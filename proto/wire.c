@@ -203,6 +203,16 @@ enum err wire_request(const void *data, size_t size, Sb__Request **ret, struct f
     return ERR_OK;
 }
 
+uint64_t wire_request_id(const void *data, size_t size)
+{
+    struct budget budget = {.left = UNPACKED_MAX};
+    ProtobufCAllocator memory = {.alloc = budget_take, .free = budget_give, .allocator_data = &budget};
+    Sb__Request *request = sb__request__unpack(&memory, size, data);
+    const uint64_t id = request != NULL ? request->id : 0;
+    sb__request__free_unpacked(request, NULL);
+    return id;
+}
+
 enum err wire_reply(const void *data, size_t size, Sb__Reply **ret, struct fault *fault)
 {
     static const struct rules rules = {.names = false, .list_max = SIZE_MAX};

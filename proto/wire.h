@@ -27,6 +27,9 @@ enum {
 SB_MUST_CHECK
 enum err wire_request(const void *data, size_t size, Sb__Request **ret, struct fault *fault);
 
+// The id of a request that was refused, so that its sender knows which; 0 if it cannot be read.
+uint64_t wire_request_id(const void *data, size_t size);
+
 // A reply or an event from the broker, checked alike.
 SB_MUST_CHECK
 enum err wire_reply(const void *data, size_t size, Sb__Reply **ret, struct fault *fault);

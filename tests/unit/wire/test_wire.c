@@ -298,9 +298,23 @@ static void a_message_that_is_too_long_for_its_buffer_is_not_packed(void **state
     buffer_free(&buffer);
 }
 
+// The broker's answer names the request that it refuses, as far as that can be read.
+static void a_request_that_is_refused_has_its_id_all_the_same(void **state)
+{
+    (void)state;
+    Sb__Request *request = NULL;
+    // id 5, a Trigger whose job is no UTF-8
+    static const char bad[] = "\x08\x05\xf2\x01\x03\x0a\x01\xff";
+    assert_int_equal(wire_request(bad, sizeof bad - 1, &request, NULL), ERR_INVALID);
+    assert_int_equal(wire_request_id(bad, sizeof bad - 1), 5);
+    assert_int_equal(wire_request_id("\xff\xff", 2), 0);
+    assert_int_equal(wire_request_id("", 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_that_is_refused_has_its_id_all_the_same),
         cmocka_unit_test(a_request_comes_back_as_it_was_sent),
         cmocka_unit_test(an_empty_frame_is_no_request),
         cmocka_unit_test(bytes_that_are_no_message_are_refused),
