@@ -28,7 +28,8 @@
     X(CORRUPT,     "damaged data")                              \
     X(NO_SPACE,    "no space left")                             \
     X(IO,          "input or output failed")                    \
-    X(STALE,       "a newer one was there first")
+    X(STALE,       "a newer one was there first")               \
+    X(STOPPED,     "asked to end")
 // clang-format on
 
 enum err {

@@ -3,6 +3,7 @@
 #include "tests/unit/io/folder.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -117,6 +118,101 @@ static void the_lock_ends_with_its_process_even_if_that_was_killed(void **state)
     (void)close(ready[1]);
 }
 
+// Waits without a limit: what is waited for has been made certain.
+static bool is_over(const struct directory_wait *wait, int timeout_ms)
+{
+    struct pollfd fd = {.fd = directory_wait_fd(wait), .events = POLLIN};
+    return poll(&fd, 1, timeout_ms) == 1;
+}
+
+static struct directory_wait *begin_wait(const char *path)
+{
+    struct directory_wait *wait = NULL;
+    struct fault fault = {0};
+    if (directory_wait_new(path, &wait, &fault) != ERR_OK)
+        fail_msg("%s", fault.text);
+    return wait;
+}
+
+static void a_wait_is_over_when_the_lock_is_given_back_and_gives_the_same_instance(void **state)
+{
+    const struct place *place = *state;
+    struct directory first = locked(place->data);
+    struct directory second = {.lock = -1};
+    struct directory_wait *wait = begin_wait(place->data);
+    assert_false(is_over(wait, 0));
+    directory_unlock(&first);
+    assert_true(is_over(wait, -1));
+    assert_int_equal(directory_wait_take(&wait, &second, NULL), ERR_OK);
+    assert_null(wait);
+    assert_true(second.instance == first.instance);
+    assert_int_equal(directory_lock(place->data, &first, NULL), ERR_BUSY);
+    assert_true((fcntl(second.lock, F_GETFD) & FD_CLOEXEC) != 0);
+    directory_unlock(&second);
+}
+
+static void a_wait_for_a_free_directory_is_over_at_once(void **state)
+{
+    const struct place *place = *state;
+    struct directory directory = {.lock = -1};
+    struct directory_wait *wait = begin_wait(place->data);
+    assert_true(is_over(wait, -1));
+    assert_int_equal(directory_wait_take(&wait, &directory, NULL), ERR_OK);
+    assert_true(directory.instance != 0);
+    directory_unlock(&directory);
+}
+
+static void a_wait_that_is_given_up_holds_nothing(void **state)
+{
+    const struct place *place = *state;
+    struct directory first = locked(place->data);
+    struct directory_wait *wait = begin_wait(place->data);
+    directory_wait_destroy(&wait);
+    assert_null(wait);
+    directory_wait_destroy(&wait);
+    directory_unlock(&first);
+    wait = begin_wait(place->data);
+    assert_true(is_over(wait, -1));
+    directory_wait_destroy(&wait); // what it got goes back
+    first = locked(place->data);
+    directory_unlock(&first);
+}
+
+static void a_wait_for_a_directory_that_was_replaced_meanwhile_locks_nothing(void **state)
+{
+    const struct place *place = *state;
+    char aside[sizeof place->data + 8];
+    (void)snprintf(aside, sizeof aside, "%s-old", place->data);
+    struct directory first = locked(place->data);
+    struct directory_wait *wait = begin_wait(place->data);
+    assert_int_equal(rename(place->data, aside), 0);
+    struct directory restored = locked(place->data);
+    directory_unlock(&first);
+    assert_true(is_over(wait, -1));
+    struct fault fault = {0};
+    struct directory second = {.lock = -1};
+    assert_int_equal(directory_wait_take(&wait, &second, &fault), ERR_STALE);
+    assert_non_null(strstr(fault.text, place->data));
+    assert_null(wait);
+    assert_int_equal(second.lock, -1);
+    directory_unlock(&restored);
+}
+
+static void a_path_that_cannot_be_waited_for_is_told(void **state)
+{
+    const struct place *place = *state;
+    char name[sizeof place->folder + 16];
+    (void)snprintf(name, sizeof name, "%s/file", place->folder);
+    FILE *file = fopen(name, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    struct directory_wait *wait = NULL;
+    struct fault fault = {0};
+    assert_int_equal(directory_wait_new(name, &wait, &fault), ERR_IO);
+    assert_non_null(strstr(fault.text, name));
+    assert_null(wait);
+}
+
 static void a_child_does_not_inherit_the_lock(void **state)
 {
     const struct place *place = *state;
@@ -169,6 +265,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_directory_means_one_living_process, make_place, remove_place),
         cmocka_unit_test_setup_teardown(the_lock_ends_with_its_process_even_if_that_was_killed, make_place,
                                         remove_place),
+        cmocka_unit_test_setup_teardown(
+            a_wait_is_over_when_the_lock_is_given_back_and_gives_the_same_instance, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(a_wait_for_a_free_directory_is_over_at_once, make_place,
+                                        remove_place),
+        cmocka_unit_test_setup_teardown(a_wait_that_is_given_up_holds_nothing, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(a_wait_for_a_directory_that_was_replaced_meanwhile_locks_nothing,
+                                        make_place, remove_place),
+        cmocka_unit_test_setup_teardown(a_path_that_cannot_be_waited_for_is_told, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_child_does_not_inherit_the_lock, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_damaged_identity_is_made_anew, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_path_that_cannot_be_one_is_told, make_place, remove_place),
