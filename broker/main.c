@@ -11,6 +11,7 @@
 #include "proto/io/clock.h"
 #include "proto/io/directory.h"
 #include "proto/io/log.h"
+#include "proto/io/notify.h"
 #include "proto/io/program.h"
 #include "proto/json.h"
 #include "proto/wire.h"
@@ -58,6 +59,7 @@ struct broker {
     uint64_t epoch;          // as last said by the core
     int64_t boot_ms;         // last time given to the core
     int64_t prune_at_ms;     // BOOTTIME of the next prune
+    struct notify notify;    // tells the service manager
     int signals;             // signalfd
     int timer;               // timerfd
     struct reload reload;    // what was asked for
@@ -328,15 +330,18 @@ static void take_signals(struct broker *self)
             continue;
         }
         self->stopping = true;
+        notify_stopping(&self->notify);
         log_write(LOG_LEVEL_INFO, "stopping", "signal=%u", info.ssi_signo);
         step(self, &(struct core_event){.kind = CORE_EVENT_STOP});
     }
 }
 
-// Sets the timer to the core's deadline: absolute and exact, as rounding to ms would cost a tick up to one.
+// Sets the timer to the next deadline: absolute and exact, as rounding to ms would cost a tick up to one.
 static void set_timer(struct broker *self)
 {
-    int64_t deadline = core_deadline(self->core);
+    int64_t core = core_deadline(self->core);
+    int64_t sign = notify_deadline(&self->notify);
+    int64_t deadline = core < sign ? core : sign;
     struct itimerspec spec = {0};
     if (deadline != INT64_MAX) {
         deadline = deadline > 0 ? deadline : 1;
@@ -356,6 +361,18 @@ static void take_time(struct broker *self)
         journal_prune(self->journal, clock_wall_ms() - self->config->broker.keep_ms);
         self->prune_at_ms = now + PRUNE_EVERY_MS;
     }
+}
+
+// What the service manager hears at the end of a turn.
+static void tell(struct broker *self, bool behind)
+{
+    const struct config *config = self->config;
+    if (behind)
+        notify_status(&self->notify, "waiting for the disk: requests wait until the journal has caught up");
+    else
+        notify_status(&self->notify, "serving %zu job%s at %s", config->job_count,
+                      config->job_count == 1 ? "" : "s", config->broker.requests);
+    notify_turned(&self->notify, clock_boot_ms());
 }
 
 static void turn(struct broker *self)
@@ -380,6 +397,7 @@ static void turn(struct broker *self)
         reload(self);
     take_time(self);
     tell_gone(self);
+    tell(self, behind);
 }
 
 static bool finished(const struct broker *self)
@@ -475,14 +493,18 @@ static int run(struct config *config)
     struct directory directory = {.lock = -1};
     struct fault fault = {0};
     buffer_init(&self.packed, REPLY_BYTES_MAX);
+    notify_open(&self.notify);
+    notify_status(&self.notify, "recovering from the journal");
     enum err err = open_all(&self, &directory, &fault);
     if (err != ERR_OK)
         break_off(&self, err, &fault);
     else
         start_core(&self);
-    if (self.fault.err == ERR_OK)
+    if (self.fault.err == ERR_OK) { // bound and recovered: whoever asks from here on is answered
         log_write(LOG_LEVEL_INFO, "started", "requests=%s events=%s jobs=%zu", config->broker.requests,
                   config->broker.events, config->job_count);
+        notify_ready(&self.notify);
+    }
     while (!finished(&self))
         turn(&self);
     journal_close(&self.journal);
