@@ -3,17 +3,21 @@
 #include "proto/io/clock.h"
 #include "proto/io/directory.h"
 #include "proto/io/log.h"
+#include "proto/io/notify.h"
 #include "proto/wire.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { FDS_MAX = 8, SLEEP_MAX_MS = 60000 };
+enum { FDS_MAX = 8, SLEEP_MAX_MS = 60000, STATUS_MAX = 256 };
 
 struct service {
     struct directory directory; // locked
@@ -21,6 +25,10 @@ struct service {
     CURLM *transfers;           // owned
     int signals;                // signalfd
     unsigned signal_count;      // that asked for the end
+    struct notify notify;       // tells the service manager
+    const char *broker;         // its endpoint, the config's
+    bool connected;             // a session stands
+    char status[STATUS_MAX];    // what the service is doing, in its own words
 };
 
 static enum err open_signals(struct service *self, struct fault *fault)
@@ -36,15 +44,73 @@ static enum err open_signals(struct service *self, struct fault *fault)
                               : fault_set(fault, ERR_IO, "signals cannot be read: %s", strerror(errno));
 }
 
+// Counts what came in, and says that the end has begun.
+static unsigned read_signals(struct service *self)
+{
+    struct signalfd_siginfo info;
+    const unsigned before = self->signal_count;
+    while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        log_write(LOG_LEVEL_INFO, "stopping", "signal=%" PRIu32, info.ssi_signo);
+        notify_stopping(&self->notify);
+        self->signal_count++;
+    }
+    return self->signal_count - before;
+}
+
+static int ms_until(int64_t deadline)
+{
+    const int64_t left = deadline - clock_boot_ms();
+    return left <= 0 ? 0 : left > SLEEP_MAX_MS ? SLEEP_MAX_MS : (int)left;
+}
+
+// Sleeps until the process that has the directory has ended, or a signal came.
+static enum err stand_by(struct service *self, struct directory_wait **wait, struct fault *fault)
+{
+    struct pollfd fds[] = {{.fd = self->signals, .events = POLLIN},
+                           {.fd = directory_wait_fd(*wait), .events = POLLIN}};
+    while (fds[1].revents == 0) {
+        if (poll(fds, 2, ms_until(notify_deadline(&self->notify))) < 0 && errno != EINTR)
+            return fault_set(fault, ERR_IO, "the directory cannot be waited for: %s", strerror(errno));
+        if (read_signals(self) > 0)
+            return fault_set(fault, ERR_STOPPED, "%s", err_text(ERR_STOPPED));
+        notify_turned(&self->notify, clock_boot_ms());
+    }
+    return directory_wait_take(wait, &self->directory, fault);
+}
+
+// Locks the directory. A standby is ready as soon as it stands by: its manager would otherwise take it for
+// one that does not come up, and it would be ended in place of watched.
+static enum err lock(struct service *self, const struct service_options *options, struct fault *fault)
+{
+    struct fault why = {.err = ERR_OK};
+    struct directory_wait *wait = NULL;
+    enum err err = directory_lock(options->data, &self->directory, &why);
+    if (err != ERR_BUSY || !options->standby)
+        return err == ERR_OK ? ERR_OK : fault_set(fault, err, "%s", why.text);
+    err = directory_wait_new(options->data, &wait, fault);
+    if (err != ERR_OK)
+        return err;
+    log_write(LOG_LEVEL_INFO, "standing by", "why=%s", why.text);
+    notify_status(&self->notify, "standing by: %s", why.text);
+    notify_ready(&self->notify);
+    err = stand_by(self, &wait, fault);
+    directory_wait_destroy(&wait);
+    if (err == ERR_OK)
+        log_write(LOG_LEVEL_INFO, "taking over", "data=%s", options->data);
+    return err;
+}
+
 enum err service_new(const struct service_options *options, struct service **ret, struct fault *fault)
 {
     struct service *self = calloc(1, sizeof *self);
     if (self == NULL)
         return fault_set(fault, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
     self->directory.lock = self->signals = -1;
-    enum err err = directory_lock(options->data, &self->directory, fault);
+    self->broker = options->config->broker.requests;
+    notify_open(&self->notify);
+    enum err err = open_signals(self, fault);
     if (err == ERR_OK)
-        err = open_signals(self, fault);
+        err = lock(self, options, fault);
     if (err == ERR_OK && curl_global_init(CURL_GLOBAL_DEFAULT) == 0)
         self->transfers = curl_multi_init();
     const struct syncbus_options joining = {.requests = options->config->broker.requests,
@@ -86,12 +152,9 @@ void service_destroy(struct service **self_p)
 
 static void take_signals(struct service *self, const struct service_handler *handler, void *arg)
 {
-    struct signalfd_siginfo info;
-    while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-        log_write(LOG_LEVEL_INFO, "stopping", "signal=%" PRIu32, info.ssi_signo);
-        if (self->signal_count++ == 0)
-            handler->stop(arg);
-    }
+    const bool first = self->signal_count == 0;
+    if (read_signals(self) > 0 && first)
+        handler->stop(arg);
 }
 
 // Lets curl work, and hands over the transfers that ended.
@@ -115,18 +178,34 @@ static CURLMcode take_transfers(struct service *self, const struct service_handl
 static void take_notices(struct service *self, const struct service_handler *handler, void *arg)
 {
     struct syncbus_notice notice;
-    while (syncbus_next(self->client, &notice) == 1)
+    while (syncbus_next(self->client, &notice) == 1) {
+        if (notice.kind == SYNCBUS_CONNECTED || notice.kind == SYNCBUS_DISCONNECTED)
+            self->connected = notice.kind == SYNCBUS_CONNECTED;
         handler->notice(arg, &notice);
+    }
     handler->time(arg, clock_boot_ms(), clock_wall_ms());
+}
+
+// What the service manager hears at the end of a turn.
+static void tell(struct service *self)
+{
+    if (self->connected) {
+        notify_status(&self->notify, "%s", self->status);
+        notify_ready(&self->notify);
+    } else {
+        notify_status(&self->notify, "waiting for the broker at %s; %s", self->broker, self->status);
+    }
+    notify_turned(&self->notify, clock_boot_ms());
 }
 
 // ms until something is due by itself.
 static int sleep_ms(struct service *self, const struct service_handler *handler, void *arg)
 {
-    const int64_t own = handler->deadline(arg);
+    int64_t nearest = handler->deadline(arg);
     const int64_t bus = syncbus_deadline_ms(self->client);
-    const int64_t left = (own < bus ? own : bus) - clock_boot_ms();
-    return left <= 0 ? 0 : left > SLEEP_MAX_MS ? SLEEP_MAX_MS : (int)left;
+    const int64_t sign = notify_deadline(&self->notify);
+    nearest = bus < nearest ? bus : nearest;
+    return ms_until(sign < nearest ? sign : nearest);
 }
 
 static CURLMcode sleep_until_something(struct service *self, const struct service_handler *handler, void *arg)
@@ -146,6 +225,7 @@ enum err service_run(struct service *self, const struct service_handler *handler
         CURLMcode code = take_transfers(self, handler, arg);
         take_signals(self, handler, arg);
         take_notices(self, handler, arg);
+        tell(self);
         if (self->signal_count > 1 || handler->stopped(arg))
             return ERR_OK;
         if (code == CURLM_OK)
@@ -165,6 +245,14 @@ syncbus_client_t *service_client(struct service *self)
 CURLM *service_transfers(struct service *self)
 {
     return self->transfers;
+}
+
+void service_status(struct service *self, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(self->status, sizeof self->status, format, arguments);
+    va_end(arguments);
 }
 
 uint64_t service_ask(struct service *self, const void *request_message, uint32_t timeout_ms)

@@ -32,18 +32,21 @@ struct service_options {
     const char *data;        // directory to lock
     const char *const *jobs; // as in syncbus_options
     const char *const *serves;
+    bool standby; // wait for the directory while another process has it
 };
 
-// Locks the directory, joins the bus, sets up signals (SIGTERM and SIGINT by signalfd, SIGPIPE ignored) and
-// curl. The errors of directory_lock, or ERR_NO_MEMORY. The caller destroys it.
+// Sets up signals (SIGTERM and SIGINT by signalfd, SIGPIPE ignored), locks the directory, joins the bus and
+// sets up curl. The errors of directory_lock and directory_wait_take, or ERR_NO_MEMORY; ERR_STOPPED when a
+// signal ended the wait of a standby. The caller destroys it.
 SB_MUST_CHECK
 enum err service_new(const struct service_options *options, struct service **ret, struct fault *fault);
 
 // Frees everything and sets the pointer to NULL; NULL is fine.
 void service_destroy(struct service **self_p);
 
-// Runs until the handler has stopped. A second signal ends it at once. ERR_IO when the loop itself cannot go
-// on.
+// Runs until the handler has stopped. The service manager hears that it is ready when its session first
+// stands (a standby: already when it stands by), and that the loop turns. A second signal ends it at once.
+// ERR_IO when the loop itself cannot go on.
 SB_MUST_CHECK
 enum err service_run(struct service *self, const struct service_handler *handler, void *arg,
                      struct fault *fault);
@@ -51,6 +54,9 @@ enum err service_run(struct service *self, const struct service_handler *handler
 // The session and the transfers: for the handler's use.
 syncbus_client_t *service_client(struct service *self);
 CURLM *service_transfers(struct service *self);
+
+// Says in one line what the service is doing, for the service manager to show; cheap enough for each turn.
+void service_status(struct service *self, const char *format, ...) SB_PRINTF(2, 3);
 
 // Asks with a message (a Request without id and session), as syncbus_ask.
 uint64_t service_ask(struct service *self, const void *request_message, uint32_t timeout_ms);

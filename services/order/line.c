@@ -196,6 +196,12 @@ static void remove_order(struct line *self, struct open_order *order)
     free(order);
 }
 
+static void say_state(struct line *self)
+{
+    service_status(self->service, "%zu open order%s%s%s", self->count, self->count == 1 ? "" : "s",
+                   self->halted[0] != '\0' ? "; sending stopped: " : "", self->halted);
+}
+
 void line_time(struct line *self, int64_t boot_ms)
 {
     size_t wishes = 0;
@@ -212,6 +218,7 @@ void line_time(struct line *self, int64_t boot_ms)
         }
         wishes += turn_waits(order) ? 1 : 0;
     }
+    say_state(self);
 }
 
 int64_t line_deadline(const struct line *self)

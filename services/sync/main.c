@@ -6,18 +6,23 @@
 
 #include <stdio.h>
 
-enum { OPTION_ONCE = 256, OPTION_SOURCE };
+enum { OPTION_ONCE = 256, OPTION_SOURCE, OPTION_STANDBY };
 
 static const struct option options[] = {{"once", no_argument, NULL, OPTION_ONCE},
                                         {"source", required_argument, NULL, OPTION_SOURCE},
+                                        {"standby", no_argument, NULL, OPTION_STANDBY},
                                         {NULL, 0, NULL, 0}};
 
 static const struct program program = {
     .name = "syncbus-sync",
-    .usage = "syncbus-sync JOB [--once [--source FILE|URL]]\n"
-             "Syncs one job: fetches its export when it is due, stores the difference and publishes it.\n"
-             "  --once                 one sync without a broker; prints its result as one JSON line\n"
-             "  --source FILE|URL      with --once: fetch this in place of the configured export\n",
+    .usage =
+        "syncbus-sync JOB [--standby | --once [--source FILE|URL]]\n"
+        "Syncs one job: fetches its export when it is due, stores the difference and publishes it.\n"
+        "  --once                 one sync without a broker; prints its result as one JSON line\n"
+        "  --source FILE|URL      with --once: fetch this in place of the configured export\n"
+        "  --standby              while another process serves the job, wait for its end and take over;\n"
+        "                         a service manager hears \"ready\" as soon as it stands by, and its status\n"
+        "                         says whom it waits for; without this flag a second process is refused\n",
     .options = options,
     .needs_config = true,
 };
@@ -27,6 +32,7 @@ struct arguments {
     const char *job;    // name
     bool once;          // --once
     const char *source; // --source, or NULL
+    bool standby;       // --standby
 };
 
 static bool take(void *arg, int option, const char *value)
@@ -35,6 +41,7 @@ static bool take(void *arg, int option, const char *value)
     switch (option) {
     case OPTION_ONCE: arguments->once = true; return true;
     case OPTION_SOURCE: arguments->source = value; return true;
+    case OPTION_STANDBY: arguments->standby = true; return true;
     default:
         if (arguments->job != NULL) {
             fprintf(stderr, "syncbus-sync: one job only, not %s and %s\n", arguments->job, value);
@@ -56,6 +63,10 @@ static int run(const struct config *config, const struct arguments *arguments)
         fprintf(stderr, "syncbus-sync: --source goes with --once\n");
         return EXIT_CODE_USAGE;
     }
+    if (arguments->standby && arguments->once) {
+        fprintf(stderr, "syncbus-sync: --standby does not go with --once\n");
+        return EXIT_CODE_USAGE;
+    }
     const struct config_job *job = config_job(config, arguments->job, &fault);
     if (job == NULL) {
         fprintf(stderr, "syncbus-sync: %s\n", fault.text);
@@ -66,7 +77,7 @@ static int run(const struct config *config, const struct arguments *arguments)
     log_open(name);
     if (arguments->once)
         return sync_once(job, arguments->source);
-    if (sync_serve(config, job, &fault) != ERR_OK) {
+    if (sync_serve(config, job, arguments->standby, &fault) != ERR_OK) {
         log_write(LOG_LEVEL_ERROR, "ended", "job=%s error=%s", job->name, fault.text);
         return EXIT_CODE_FAILED;
     }

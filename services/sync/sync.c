@@ -133,6 +133,15 @@ static void act(struct sync *self, enum sync_action action)
     }
 }
 
+static void say_state(struct sync *self)
+{
+    const char *state = sync_state_name(self->machine.state);
+    log_write(LOG_LEVEL_INFO, state,
+              "job=%s run=%" PRIu64 " attempt=%" PRIu32 " token=%" PRIu64 " yields=%" PRIu32, self->job->name,
+              self->machine.run, self->machine.attempt, self->machine.token, self->machine.yields);
+    service_status(self->service, "run %" PRIu64 " %s", self->machine.run, state);
+}
+
 // Gives the machine an event, does what it decides, and goes on with what follows from that.
 static void step(struct sync *self, struct sync_event event)
 {
@@ -143,10 +152,7 @@ static void step(struct sync *self, struct sync_event event)
         event.now_ms = clock_boot_ms();
         sync_machine_step(&self->machine, &event, &update);
         if (self->machine.state != before)
-            log_write(LOG_LEVEL_INFO, sync_state_name(self->machine.state),
-                      "job=%s run=%" PRIu64 " attempt=%" PRIu32 " token=%" PRIu64 " yields=%" PRIu32,
-                      self->job->name, self->machine.run, self->machine.attempt, self->machine.token,
-                      self->machine.yields);
+            say_state(self);
         for (size_t i = 0; i < update.count; i++)
             act(self, update.actions[i]);
         more = self->follows;
@@ -293,14 +299,18 @@ static bool on_stopped(void *arg)
 
 // ---------------------------------------------------------------- life
 
-static enum err open_all(struct sync *self, const struct config *config, struct fault *fault)
+static enum err open_all(struct sync *self, const struct config *config, bool standby, struct fault *fault)
 {
     const char *const names[] = {self->job->name, NULL};
     char name[80];
     char spool[4096];
     snprintf(name, sizeof name, "sync-%s", self->job->name);
-    const struct service_options options = {
-        .config = config, .name = name, .data = self->job->data, .jobs = names, .serves = names};
+    const struct service_options options = {.config = config,
+                                            .name = name,
+                                            .data = self->job->data,
+                                            .jobs = names,
+                                            .serves = names,
+                                            .standby = standby};
     enum err err = service_new(&options, &self->service, fault);
     if (err != ERR_OK)
         return err;
@@ -314,7 +324,8 @@ static enum err open_all(struct sync *self, const struct config *config, struct 
     return news_new(self->job->name, self->store, self->service, &self->news, fault);
 }
 
-enum err sync_serve(const struct config *config, const struct config_job *job, struct fault *fault)
+enum err sync_serve(const struct config *config, const struct config_job *job, bool standby,
+                    struct fault *fault)
 {
     struct sync self = {.job = job, .resource = config->resources[job->resource].name};
     const struct sync_options options = {.yields = job->yield != YIELD_FINISH, .max_yields = job->max_yields};
@@ -326,11 +337,12 @@ enum err sync_serve(const struct config *config, const struct config_job *job, s
                                             .stopped = on_stopped};
     uint64_t last_run = 0;
     uint32_t last_attempt = 0;
-    enum err err = open_all(&self, config, fault);
+    enum err err = open_all(&self, config, standby, fault);
     if (err == ERR_OK)
         err = delta_last_run(self.store, &last_run, &last_attempt, fault);
     if (err == ERR_OK) {
         sync_machine_init(&self.machine, &options, last_run, last_attempt);
+        service_status(self.service, "no run taken yet");
         err = service_run(self.service, &handler, &self, fault);
     }
     if (self.apply != NULL) {
@@ -347,5 +359,5 @@ enum err sync_serve(const struct config *config, const struct config_job *job, s
     fetch_destroy(&self.fetch);
     delta_close(&self.store);
     service_destroy(&self.service);
-    return err;
+    return err == ERR_STOPPED ? ERR_OK : err; // a standby that was not needed
 }

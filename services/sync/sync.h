@@ -4,8 +4,10 @@
 
 #include "proto/io/config.h"
 
-// Serves the job until a signal ends it. ERR_OK after a clean end; else why it could not go on.
+// Serves the job until a signal ends it; a standby first waits while another process serves it. ERR_OK after
+// a clean end; else why it could not go on.
 SB_MUST_CHECK
-enum err sync_serve(const struct config *config, const struct config_job *job, struct fault *fault);
+enum err sync_serve(const struct config *config, const struct config_job *job, bool standby,
+                    struct fault *fault);
 
 #endif
