@@ -3,9 +3,8 @@
 #include "broker/core/core.h"
 #include "broker/journal.h"
 #include "broker/net.h"
-#include "broker/outbox.h"
+#include "broker/post.h"
 #include "broker/settings.h"
-#include "broker/subscriptions.h"
 #include "broker/tables.h"
 
 #include "proto/io/clock.h"
@@ -13,7 +12,6 @@
 #include "proto/io/log.h"
 #include "proto/io/notify.h"
 #include "proto/io/program.h"
-#include "proto/json.h"
 #include "proto/wire.h"
 
 #include <assert.h>
@@ -30,12 +28,10 @@
 
 enum {
     BATCH_MAX = 64,               // requests taken between two waits
-    GONE_MAX = 256,               // peers found gone within one update
     DESCRIPTORS_MAX = 65536,      // asked of the system
     LINGER_MS = 500,              // at the end, for the last messages to leave
     PEERS_SPARE = 8192,           // connections remembered beside those of sessions
     PRUNE_EVERY_MS = 3600 * 1000, // between two looks for old history
-    REPLY_BYTES_MAX = 64 * 1024 * 1024,
 };
 
 // A config that is to be read again.
@@ -51,11 +47,7 @@ struct broker {
     void *memory;            // of the core, owned
     size_t memory_size;      // bytes of it
     struct core *core;       // in `memory`
-    struct outbox outbox;    // waits for the journal
-    struct buffer packed;    // the message that is being sent
-    uint64_t gone[GONE_MAX]; // peers that a send just missed, to be told to the core
-    size_t gone_count;       // of them
-    uint64_t converted;      // publications made into JSON
+    struct post post;        // what is sent, and what waits for the journal
     uint64_t epoch;          // as last said by the core
     int64_t boot_ms;         // last time given to the core
     int64_t prune_at_ms;     // BOOTTIME of the next prune
@@ -77,79 +69,6 @@ static void break_off(struct broker *self, enum err err, const struct fault *fau
         fault_set(&self->fault, err, "%s", err_text(err));
 }
 
-// ---------------------------------------------------------------- sending
-
-static void note_gone(struct broker *self, uint64_t peer)
-{
-    if (self->gone_count < GONE_MAX) // more than these are found out by their sessions' silence
-        self->gone[self->gone_count++] = peer;
-}
-
-static bool say_unsendable(const ProtobufCMessage *message, enum err err)
-{
-    if (err != ERR_OK)
-        log_write(LOG_LEVEL_ERROR, "unsendable", "what=%s why=%s", message->descriptor->short_name,
-                  err_text(err));
-    return err != ERR_OK;
-}
-
-static bool pack(struct broker *self, const ProtobufCMessage *message)
-{
-    buffer_clear(&self->packed);
-    return !say_unsendable(message, wire_pack(message, &self->packed));
-}
-
-// Sends what was packed: to a peer, or under a topic.
-static void send_packed(struct broker *self, uint64_t peer, const char *topic)
-{
-    if (topic != NULL)
-        net_publish(self->net, topic, self->packed.data, self->packed.size);
-    else if (net_reply(self->net, peer, self->packed.data, self->packed.size) != ERR_OK)
-        note_gone(self, peer);
-}
-
-// Sends what was packed, at once or when its update is durable.
-static void deliver_packed(struct broker *self, bool durable, uint64_t update, uint64_t peer,
-                           const char *topic)
-{
-    if (!durable || outbox_may_pass(&self->outbox, update, journal_durable(self->journal))) {
-        send_packed(self, peer, topic);
-        return;
-    }
-    enum err err = outbox_put(&self->outbox, update, peer, topic, self->packed.data, self->packed.size);
-    if (err != ERR_OK)
-        break_off(self, err, &(struct fault){0});
-}
-
-// Publishes an event; behind it, and only if somebody subscribed to that, the same as JSON.
-static void deliver_event(struct broker *self, const struct core_publication *publication, uint64_t update)
-{
-    char topic[sizeof WIRE_JSON_TOPIC + TOPIC_SIZE_MAX];
-    const ProtobufCMessage *event = &publication->event->base;
-    if (pack(self, event))
-        deliver_packed(self, publication->durable, update, 0, publication->topic);
-    if (!net_wants_json(self->net, publication->topic))
-        return;
-    buffer_clear(&self->packed);
-    self->converted++;
-    (void)snprintf(topic, sizeof topic, WIRE_JSON_TOPIC "%s", publication->topic);
-    if (!say_unsendable(event, json_message(event, &self->packed)))
-        deliver_packed(self, publication->durable, update, 0, topic);
-}
-
-static void send_durable(struct broker *self)
-{
-    struct outbox_item *item;
-    uint64_t durable = journal_durable(self->journal);
-    while ((item = outbox_take(&self->outbox, durable)) != NULL) {
-        if (item->topic != NULL)
-            net_publish(self->net, item->topic, item->data, item->size);
-        else if (net_reply(self->net, item->peer, item->data, item->size) != ERR_OK)
-            note_gone(self, item->peer);
-        outbox_item_free(item);
-    }
-}
-
 // Answers what the core could not be asked: bytes that are no request.
 static void refuse(struct broker *self, uint64_t peer, uint64_t request, const char *why)
 {
@@ -159,8 +78,9 @@ static void refuse(struct broker *self, uint64_t peer, uint64_t request, const c
     reply.code = SB__CODE__CODE_INVALID;
     reply.text = (char *)why;
     log_write(LOG_LEVEL_DEBUG, "refused", "why=%s", why);
-    if (pack(self, &reply.base))
-        send_packed(self, peer, NULL);
+    const enum err err = post_reply(&self->post, &(struct core_reply){.peer = peer, .reply = &reply}, 0, 0);
+    if (err != ERR_OK)
+        break_off(self, err, &(struct fault){0});
 }
 
 // ---------------------------------------------------------------- the core
@@ -175,10 +95,12 @@ static void answer_read(struct broker *self, const struct core_read *read)
         break_off(self, err, &fault);
         return;
     }
-    const Sb__Reply *reply =
-        core_read_reply(self->core, read, (const ProtobufCMessage *const *)values, count);
-    if (pack(self, &reply->base))
-        send_packed(self, read->peer, NULL);
+    const struct core_reply reply = {
+        .peer = read->peer,
+        .reply = core_read_reply(self->core, read, (const ProtobufCMessage *const *)values, count)};
+    err = post_reply(&self->post, &reply, 0, 0);
+    if (err != ERR_OK)
+        break_off(self, err, &fault);
     journal_values_free(values, count);
 }
 
@@ -192,14 +114,15 @@ static void carry_out(struct broker *self, const struct core_update *update)
         break_off(self, err, &fault);
         return;
     }
-    for (size_t i = 0; i < update->reply_count; i++) {
-        const struct core_reply *reply = &update->replies[i];
-        self->epoch = reply->reply->epoch;
-        if (pack(self, &reply->reply->base))
-            deliver_packed(self, reply->durable, number, reply->peer, NULL);
+    const uint64_t durable = journal_durable(self->journal);
+    for (size_t i = 0; i < update->reply_count && err == ERR_OK; i++) {
+        self->epoch = update->replies[i].reply->epoch;
+        err = post_reply(&self->post, &update->replies[i], number, durable);
     }
-    for (size_t i = 0; i < update->publication_count; i++)
-        deliver_event(self, &update->publications[i], number);
+    for (size_t i = 0; i < update->publication_count && err == ERR_OK; i++)
+        err = post_event(&self->post, &update->publications[i], number, durable);
+    if (err != ERR_OK)
+        break_off(self, err, &fault);
     for (size_t i = 0; i < update->read_count; i++)
         answer_read(self, &update->reads[i]);
     if (update->reload != NULL)
@@ -222,10 +145,9 @@ static void step(struct broker *self, struct core_event *event)
 // Tells the core of the peers that could not be reached; that may reach for more of them.
 static void tell_gone(struct broker *self)
 {
-    while (self->gone_count > 0 && self->fault.err == ERR_OK) {
-        uint64_t peer = self->gone[--self->gone_count];
+    uint64_t peer;
+    while (self->fault.err == ERR_OK && post_take_gone(&self->post, &peer))
         step(self, &(struct core_event){.kind = CORE_EVENT_PEER_GONE, .peer_gone = peer});
-    }
 }
 
 static void start_core(struct broker *self)
@@ -388,7 +310,7 @@ static void turn(struct broker *self)
         break_off(self, err, &fault);
         return;
     }
-    send_durable(self);
+    post_settle(&self->post, journal_durable(self->journal));
     tell_gone(self);
     take_signals(self);
     if (!behind)
@@ -404,7 +326,7 @@ static bool finished(const struct broker *self)
 {
     if (self->fault.err != ERR_OK || self->stop_now)
         return true;
-    return self->stopping && core_stopped(self->core) && self->outbox.first == NULL;
+    return self->stopping && core_stopped(self->core) && post_is_empty(&self->post);
 }
 
 // ---------------------------------------------------------------- start and end
@@ -473,6 +395,7 @@ static enum err open_all(struct broker *self, struct directory *directory, struc
         err = journal_open(config->data, &self->journal, fault);
     if (err == ERR_OK)
         err = net_open(&options, &self->net, fault);
+    post_init(&self->post, self->net);
     return err;
 }
 
@@ -492,7 +415,6 @@ static int run(struct config *config)
     struct broker self = {.config = config, .signals = -1, .timer = -1};
     struct directory directory = {.lock = -1};
     struct fault fault = {0};
-    buffer_init(&self.packed, REPLY_BYTES_MAX);
     notify_open(&self.notify);
     notify_status(&self.notify, "recovering from the journal");
     enum err err = open_all(&self, &directory, &fault);
@@ -513,9 +435,8 @@ static int run(struct config *config)
         log_write(LOG_LEVEL_ERROR, "ended", "why=%s", self.fault.text);
     else
         log_write(LOG_LEVEL_INFO, "ended", "clean=%s as_json=%" PRIu64, self.stop_now ? "no" : "yes",
-                  self.converted);
-    outbox_clear(&self.outbox);
-    buffer_free(&self.packed);
+                  self.post.converted);
+    post_free(&self.post);
     tables_free(self.memory, self.memory_size);
     config_destroy(&self.config);
     directory_unlock(&directory);
