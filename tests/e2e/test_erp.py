@@ -121,6 +121,39 @@ class Exports(Erp):
         self.assertEqual(len(json.loads(self.get("/export/prices.json?page=4&size=90")[2])), ROWS - 270)
         self.assertEqual(self.get("/export/prices.csv?page=0&size=5")[0], 400)
 
+    def test_each_page_begins_with_as_many_lines_as_there_are_above_the_first_record(self):
+        self.start("--generate", "10", "--seed", "7", "--head", "3")
+        whole = self.get("/export/prices.csv")[2].splitlines()
+        _, headers, text = self.get("/export/prices.csv?page=2&size=5")
+        self.assertEqual(headers["X-Total-Count"], "8")
+        self.assertEqual(text.splitlines(), whole[:3] + whole[8:])
+
+    def test_an_export_is_known_by_its_tag_or_else_by_its_time(self):
+        self.start()
+        _, headers, _ = self.get("/export/prices.csv")
+        etag, date = headers["ETag"], headers["Last-Modified"]
+        self.assertEqual(self.get("/export/prices.csv", If_None_Match=f"W/{etag}")[0], 304)
+        self.assertEqual(self.get("/export/prices.csv", If_Modified_Since=date)[0], 304)
+        self.assertEqual(self.get("/export/prices.csv", If_None_Match='"other"', If_Modified_Since=date)[0], 200)
+        self.assertEqual(self.get("/export/prices.csv", If_Modified_Since="Tue, 14 Nov 2023 22:13:10 GMT")[0], 200)
+
+    def test_it_lies_about_versions_tags_and_totals_when_told_to_and_only_after_so_many_requests(self):
+        self.start()
+        whole = self.get("/export/prices.csv")[2]
+        self.bus.fault("unchanged", "/export/prices", after="1")
+        self.assertEqual(self.get("/export/prices.csv")[0], 200)
+        status, headers, _ = self.get("/export/prices.csv")
+        self.assertEqual((status, headers.get("ETag"), headers.get("Last-Modified")), (304, None, None))
+        self.bus.fault("no_validator", "/export/prices")
+        _, headers, text = self.get("/export/prices.csv")
+        self.assertEqual((headers.get("ETag"), headers.get("Last-Modified"), text), (None, None, whole))
+        self.bus.fault("weak_etag", "/export/prices")
+        self.assertTrue(self.get("/export/prices.csv")[1]["ETag"].startswith('W/"'))
+        self.bus.fault("no_total", "/export/prices")
+        self.assertIsNone(self.get("/export/prices.csv?page=1&size=5")[1].get("X-Total-Count"))
+        self.bus.fault("next", "/export/prices", after="2")
+        self.assertEqual([self.get("/export/prices.csv")[2] == whole for _ in range(3)], [True, True, False])
+
     def test_each_fault_comes_as_often_as_it_was_ordered(self):
         self.start()
         whole = self.get("/export/prices.csv")[2]

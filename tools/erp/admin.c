@@ -22,13 +22,14 @@ static enum err read_mischief(const struct request *request, json_object *body, 
 {
     const char *kind = word(request, body, "kind"), *path = word(request, body, "path");
     const char *count = word(request, body, "count"), *method = word(request, body, "method");
-    const char *retry_after = word(request, body, "retry_after");
+    const char *retry_after = word(request, body, "retry_after"), *after = word(request, body, "after");
     if (kind == NULL || path == NULL)
         return fault_set(fault, ERR_INVALID, "kind and path are needed");
     enum err err = mischief_parse(kind, word(request, body, "value"), ret, fault);
     if (err != ERR_OK)
         return err;
     ret->count = count != NULL ? strtoull(count, NULL, 10) : 1;
+    ret->after = after != NULL ? strtoull(after, NULL, 10) : 0;
     ret->retry_after_s = retry_after != NULL ? (uint32_t)strtoul(retry_after, NULL, 10) : 0;
     snprintf(ret->path, sizeof ret->path, "%s", path);
     snprintf(ret->method, sizeof ret->method, "%s", method != NULL ? method : "");

@@ -71,22 +71,22 @@ enum err content_load(const char *path, const char *type, struct content **ret, 
     return ERR_OK;
 }
 
-// Lines `first` to `first + count` and the one above them all.
-static enum err page_of_lines(const struct content *self, uint64_t first, uint64_t count, struct buffer *page,
-                              uint64_t *ret_total)
+// Lines `first` to `first + count` below the head, and the head above them.
+static enum err page_of_lines(const struct content *self, uint64_t head, uint64_t first, uint64_t count,
+                              struct buffer *page, uint64_t *ret_total)
 {
     enum err err = ERR_OK;
-    uint64_t line = 0; // 0 is the header
+    uint64_t line = 0;
     const char *at = self->bytes.data, *end = self->bytes.data + self->bytes.size;
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *next = newline != NULL ? newline + 1 : end;
-        if (err == ERR_OK && (line == 0 || (line - 1 >= first && line - 1 - first < count)))
+        if (err == ERR_OK && (line < head || (line - head >= first && line - head - first < count)))
             err = buffer_add(page, at, (size_t)(next - at));
         at = next;
         line++;
     }
-    *ret_total = line > 0 ? line - 1 : 0;
+    *ret_total = line > head ? line - head : 0;
     return err;
 }
 
@@ -119,8 +119,8 @@ static enum err page_of_array(const struct content *self, uint64_t first, uint64
     return err;
 }
 
-enum err content_page(const struct content *self, uint64_t page, uint64_t size, struct content **ret,
-                      uint64_t *ret_total)
+enum err content_page(const struct content *self, uint64_t head, uint64_t page, uint64_t size,
+                      struct content **ret, uint64_t *ret_total)
 {
     assert(page > 0);
     assert(size > 0);
@@ -128,7 +128,7 @@ enum err content_page(const struct content *self, uint64_t page, uint64_t size, 
     buffer_init(&part, EXPORT_SIZE_MAX);
     uint64_t first = page - 1 <= UINT64_MAX / size ? (page - 1) * size : UINT64_MAX, total = 0;
     bool csv = strcmp(self->type, "text/csv") == 0;
-    enum err err = csv ? page_of_lines(self, first, size, &part, &total)
+    enum err err = csv ? page_of_lines(self, head, first, size, &part, &total)
                        : page_of_array(self, first, size, &part, &total);
     if (err != ERR_OK) {
         buffer_free(&part);

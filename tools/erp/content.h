@@ -31,10 +31,10 @@ void content_drop(struct content **self_p);
 SB_MUST_CHECK
 enum err content_load(const char *path, const char *type, struct content **ret, struct fault *fault);
 
-// Page `page` (from 1) of `size` records: for CSV the header line and the page's lines, for JSON a part of
-// the array. `ret_total` is the number of records in all. ERR_INVALID when the content has no pages.
+// Page `page` (from 1) of `size` records: for CSV the first `head` lines and the page's lines, for JSON a
+// part of the array. `ret_total` is the number of records in all. ERR_INVALID when the content has no pages.
 SB_MUST_CHECK
-enum err content_page(const struct content *self, uint64_t page, uint64_t size, struct content **ret,
-                      uint64_t *ret_total);
+enum err content_page(const struct content *self, uint64_t head, uint64_t page, uint64_t size,
+                      struct content **ret, uint64_t *ret_total);
 
 #endif

@@ -76,6 +76,18 @@ static bool read_path(const char *path, char entity[ENTITY_MAX], enum format *re
     return strcmp(dot, ".csv") == 0 || strcmp(dot, ".json") == 0;
 }
 
+// Whether the client has this content already, by its tag or else by its time (RFC 9110, 13.2.2).
+static bool is_known(const struct request *request, const struct content *content)
+{
+    const char *tag = request_header(request, "If-None-Match");
+    const char *since = request_header(request, "If-Modified-Since");
+    char date[DATE_MAX];
+    if (tag != NULL)
+        return strcmp(strncmp(tag, "W/", 2) == 0 ? tag + 2 : tag, content->etag) == 0;
+    write_date(content->modified, date);
+    return since != NULL && strcmp(since, date) == 0;
+}
+
 // Puts the page that was asked for in the content's place; false: that cannot be.
 static bool turn_to_page(const struct request *request, struct content **content, uint64_t *ret_total)
 {
@@ -85,22 +97,33 @@ static bool turn_to_page(const struct request *request, struct content **content
     uint64_t number = page != NULL ? strtoull(page, NULL, 10) : 1,
              records = size != NULL ? strtoull(size, NULL, 10) : 100;
     struct content *part;
-    if (number == 0 || records == 0 || content_page(*content, number, records, &part, ret_total) != ERR_OK)
+    if (number == 0 || records == 0 ||
+        content_page(*content, request->erp->options.head, number, records, &part, ret_total) != ERR_OK)
         return false;
     content_drop(content);
     *content = part;
     return true;
 }
 
+static void add_validators(struct MHD_Response *response, const struct content *content,
+                           enum mischief_kind mischief)
+{
+    char text[96];
+    if (mischief == MISCHIEF_NO_VALIDATOR || mischief == MISCHIEF_UNCHANGED)
+        return;
+    snprintf(text, sizeof text, "%s%s", mischief == MISCHIEF_WEAK_ETAG ? "W/" : "", content->etag);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, text);
+    write_date(content->modified, text);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_LAST_MODIFIED, text);
+}
+
+// `total` is NULL where it is not to be told.
 static void add_headers(struct MHD_Response *response, const struct content *content,
-                        const struct range *range, uint64_t total)
+                        const struct range *range, const uint64_t *total)
 {
     char text[96];
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content->type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_ETAG, content->etag);
     MHD_add_response_header(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
-    write_date(content->modified, text);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_LAST_MODIFIED, text);
     if (range->part) {
         snprintf(text, sizeof text, "bytes %" PRIu64 "-%" PRIu64 "/%zu", range->from,
                  range->from + range->size - 1, content->bytes.size);
@@ -108,8 +131,8 @@ static void add_headers(struct MHD_Response *response, const struct content *con
             snprintf(text, sizeof text, "bytes */%zu", content->bytes.size);
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, text);
     }
-    if (total > 0) {
-        snprintf(text, sizeof text, "%" PRIu64, total);
+    if (total != NULL) {
+        snprintf(text, sizeof text, "%" PRIu64, *total);
         MHD_add_response_header(response, "X-Total-Count", text);
     }
 }
@@ -118,6 +141,7 @@ static enum MHD_Result serve(struct request *request, struct content *content,
                              const struct mischief *mischief)
 {
     uint64_t total = 0;
+    const bool paged = request_argument(request, "page") != NULL || request_argument(request, "size") != NULL;
     if (!turn_to_page(request, &content, &total)) {
         content_drop(&content);
         return reply_text(request, MHD_HTTP_BAD_REQUEST,
@@ -128,8 +152,7 @@ static enum MHD_Result serve(struct request *request, struct content *content,
     unsigned status = range.beyond ? MHD_HTTP_RANGE_NOT_SATISFIABLE
                       : range.part ? MHD_HTTP_PARTIAL_CONTENT
                                    : MHD_HTTP_OK;
-    const char *known = request_header(request, "If-None-Match");
-    if (known != NULL && strcmp(known, content->etag) == 0) {
+    if (mischief->kind == MISCHIEF_UNCHANGED || is_known(request, content)) {
         status = MHD_HTTP_NOT_MODIFIED;
         range = (struct range){0};
     }
@@ -137,12 +160,23 @@ static enum MHD_Result serve(struct request *request, struct content *content,
     struct MHD_Response *response = stream_new(request, content, range.from, range.size, mischief);
     enum MHD_Result result = MHD_NO;
     if (response != NULL) {
-        add_headers(response, held, &range, total);
+        add_headers(response, held, &range, paged && mischief->kind != MISCHIEF_NO_TOTAL ? &total : NULL);
+        add_validators(response, held, mischief->kind);
         result = MHD_queue_response(request->connection, status, response);
         MHD_destroy_response(response);
     }
     content_drop(&held);
     return result;
+}
+
+// Puts the next version of the entity in the content's place; false: it cannot be read, and the content is
+// dropped.
+static bool turn_to_next(struct erp *erp, const char *entity, enum format format, struct content **content)
+{
+    struct fault fault = {0};
+    content_drop(content);
+    json_object_put(catalogue_next(&erp->catalogue, entity));
+    return catalogue_get(&erp->catalogue, entity, format, content, &fault) == ERR_OK;
 }
 
 enum MHD_Result export_answer(struct request *request)
@@ -168,6 +202,10 @@ enum MHD_Result export_answer(struct request *request)
     }
     request->access = judge_begin(&erp->judge, ACCESS_EXPORT, entity, token, request->fd);
     struct mischief mischief = mischiefs_take(&erp->mischiefs, request->method, request->path);
+    if (mischief.kind == MISCHIEF_NEXT && !turn_to_next(erp, entity, format, &content)) {
+        judge_end(&erp->judge, request->access);
+        return reply_text(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "the next version cannot be read");
+    }
     bool over;
     enum MHD_Result result = stream_prelude(request, &mischief, request->fd, &over);
     if (over) {

@@ -16,6 +16,7 @@ enum flag {
     FLAG_DATA,
     FLAG_GENERATE,
     FLAG_SEED,
+    FLAG_HEAD,
     FLAG_LATENCY,
     FLAG_RATE,
     FLAG_CAPACITY,
@@ -31,6 +32,7 @@ static const struct option flags[] = {
     {"data", required_argument, NULL, FLAG_DATA},
     {"generate", required_argument, NULL, FLAG_GENERATE},
     {"seed", required_argument, NULL, FLAG_SEED},
+    {"head", required_argument, NULL, FLAG_HEAD},
     {"latency", required_argument, NULL, FLAG_LATENCY},
     {"rate", required_argument, NULL, FLAG_RATE},
     {"capacity", required_argument, NULL, FLAG_CAPACITY},
@@ -52,6 +54,7 @@ static const char usage[] =
     "  --generate N        made-up exports of N records for orders, customers, products, prices, ddt, "
     "invoices\n"
     "  --seed S            what they are made from (1)\n"
+    "  --head N            lines above the first record of a CSV export, which each page begins with (1)\n"
     "  --latency TIME      before each answer, as in 200ms\n"
     "  --rate N            bytes a second of each export, or a size as in 64KiB\n"
     "  --capacity N        exports that may run at once (1)\n"
@@ -90,6 +93,7 @@ static bool read_flag(int flag, struct options *options, struct fault *fault)
     case FLAG_DATA: options->folder = optarg; return true;
     case FLAG_GENERATE: return read_number(optarg, &options->rows) && options->rows > 0;
     case FLAG_SEED: return read_number(optarg, &options->seed);
+    case FLAG_HEAD: return read_number(optarg, &options->head);
     case FLAG_LATENCY: return duration_parse(optarg, &options->latency_ms, fault) == ERR_OK;
     case FLAG_RATE:
         return read_number(optarg, &options->rate) || size_parse(optarg, &options->rate, fault) == ERR_OK;
@@ -154,7 +158,8 @@ static int run(struct erp *erp)
 
 int main(int argc, char **argv)
 {
-    struct erp erp = {.options = {.seed = 1, .capacity = 1, .honours_keys = true, .honours_tokens = true}};
+    struct erp erp = {
+        .options = {.seed = 1, .head = 1, .capacity = 1, .honours_keys = true, .honours_tokens = true}};
     struct fault fault = {0};
     int code = read_options(argc, argv, &erp.options);
     if (code != -1)

@@ -93,6 +93,10 @@ struct mischief mischiefs_take(struct mischiefs *self, const char *method, const
     for (size_t i = 0; i < self->count && taken.kind == MISCHIEF_NONE; i++) {
         if (!fits(&self->items[i], method, path))
             continue;
+        if (self->items[i].after > 0) {
+            self->items[i].after--;
+            continue;
+        }
         taken = self->items[i];
         if (--self->items[i].count == 0) {
             self->count--;

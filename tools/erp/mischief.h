@@ -20,7 +20,12 @@
     X(EMPTY,       "empty")       /* does its work, answers with nothing */                             \
     X(GARBAGE,     "garbage")     /* does its work, answers with noise */                               \
     X(ENDLESS,     "endless")     /* does its work, never ends its answer */                            \
-    X(STALL,       "stall")       /* does its work, falls silent after `value` bytes (half) */
+    X(STALL,       "stall")       /* does its work, falls silent after `value` bytes (half) */          \
+    X(UNCHANGED,   "unchanged")   /* says that an export has not changed, whatever was asked */         \
+    X(NO_VALIDATOR, "no_validator") /* gives an export without ETag and Last-Modified */                \
+    X(WEAK_ETAG,   "weak_etag")   /* gives an export with a weak ETag */                                \
+    X(NO_TOTAL,    "no_total")    /* gives a page without the number of all records */                  \
+    X(NEXT,        "next")        /* goes to the next version of the export first */
 // clang-format on
 
 enum mischief_kind {
@@ -35,6 +40,7 @@ struct mischief {
     enum mischief_kind kind;
     char method[8];         // only requests of this method; empty: any
     char path[128];         // only paths that begin so
+    uint64_t after;         // only when so many such requests have passed
     uint64_t count;         // for so many requests more
     bool valued;            // `value` was given
     uint64_t value;         // status, milliseconds or bytes

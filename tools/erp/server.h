@@ -26,6 +26,7 @@ struct options {
     const char *folder;  // of exports, or NULL: generated
     uint64_t rows;       // of each generated export
     uint64_t seed;       // of generated exports
+    uint64_t head;       // lines above the first record of a CSV export
     int64_t latency_ms;  // before each answer
     int64_t lag_ms;      // until the search finds a new order
     uint64_t rate;       // bytes a second of an export's answer; 0: no limit
