@@ -6,6 +6,7 @@
 #ifndef SYNCBUS_IO_CONFIG_H
 #define SYNCBUS_IO_CONFIG_H
 
+#include "proto/base/buffer.h"
 #include "proto/base/err.h"
 
 #include <stdbool.h>
@@ -64,7 +65,14 @@ struct config_source {
     struct words csv_null_as;   // texts that mean null
     char *json_records;         // path of the array or object of records; "$" is the whole document
     char *json_object_key;      // records are an object: the field that takes each name; NULL for an array
+    char *page_parameter;       // of the URL, for the number of the page; NULL: the export is one piece
+    uint32_t page_size;         // records of a page; one with fewer is the last
+    char *page_size_parameter;  // of the URL, for the size
+    uint32_t page_first;        // number of the first page
+    char *page_total_header;    // of each answer: the number of all records
     bool complete;              // false: changes only, deletes nothing
+    char *full_url;             // of the whole, where `url` has changes only; NULL: there is none
+    int64_t full_every_ms;      // a fetch of all, whatever the ERP says has not changed
     uint64_t size_max;          // bytes; a longer export fails
     int64_t connect_timeout_ms; // to connect
     int64_t stall_timeout_ms;   // with no byte at all
@@ -162,6 +170,11 @@ void config_destroy(struct config **self_p);
 const struct config_job *config_job(const struct config *self, const char *name, struct fault *fault);
 const struct config_resource *config_resource(const struct config *self, const char *name,
                                               struct fault *fault);
+
+// Appends all that the job's options say, defaults too, as a text that differs when any of them does; what
+// comes from the environment stands there by the name of its variable. ERR_FULL, ERR_NO_MEMORY.
+SB_MUST_CHECK
+enum err config_job_text(const struct config_job *job, struct buffer *ret);
 
 // Prints every option with type, unit, default and help, as a reference for people.
 void config_print_help(void *stream);

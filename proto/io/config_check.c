@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *nearest_resource(const struct config *config, const char *name)
 {
@@ -83,6 +84,25 @@ static void check_source(struct config_reader *self, const yaml_node_t *node, co
     if (source->json_records[0] != '$' || (source->json_records[1] != '\0' && source->json_records[1] != '.'))
         config_error(self, node, "jobs.%s: source.json.records is a path as $ or $.items, not \"%s\"",
                      job->name, source->json_records);
+}
+
+static bool is_file(const char *url)
+{
+    return strncasecmp(url, "file:", 5) == 0;
+}
+
+static void check_pages(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+{
+    const struct config_source *source = &job->source;
+    if ((source->page_parameter != NULL) != (source->page_size > 0))
+        config_error(self, node, "jobs.%s: source.page needs both `parameter` and `size`", job->name);
+    if (source->page_parameter != NULL &&
+        (is_file(source->url) || (source->full_url != NULL && is_file(source->full_url))))
+        config_error(self, node, "jobs.%s: source.page goes with http:// and https:// only", job->name);
+    if (source->page_parameter != NULL && strcmp(source->page_parameter, source->page_size_parameter) == 0)
+        config_error(self, node, "jobs.%s: source.page.parameter and size_parameter are the same", job->name);
+    if (source->full_url != NULL && source->complete)
+        config_error(self, node, "jobs.%s: source.full_url goes with `complete: false` only", job->name);
 }
 
 static void check_fields(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
@@ -326,6 +346,7 @@ void config_check(struct config_reader *self)
         if (job->fresh_within_ms == 0)
             job->fresh_within_ms = job->every_ms + job->every_ms / 2;
         check_source(self, self->jobs[i], job);
+        check_pages(self, self->jobs[i], job);
         check_fields(self, self->jobs[i], job);
     }
     if (config->orders.present)

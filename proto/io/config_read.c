@@ -299,17 +299,14 @@ static void read_option(struct config_reader *self, yaml_node_t *node, const cha
     case OPTION_LATER:
         config_warning(self, node, "%s: has no effect in this version: %s", what, option->help);
         return;
-    case OPTION_REFUSED: config_error(self, node, "%s: %s", what, option->help); return;
     default: break;
     }
-    const char *text = config_scalar(self, node, what), *warning = NULL;
+    const char *text = config_scalar(self, node, what);
     struct fault fault = {0};
     if (text == NULL)
         return;
-    if (config_set(option, target, text, &warning, &fault) != ERR_OK)
+    if (config_set(option, target, text, &fault) != ERR_OK)
         config_error(self, node, "%s: %s", what, fault.text);
-    else if (warning != NULL)
-        config_warning(self, node, "%s: %s %s", what, text, warning);
 }
 
 static const struct option_spec *find_option(struct config_reader *self, const yaml_node_t *key,

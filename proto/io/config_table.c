@@ -15,7 +15,7 @@
 
 static const struct option_choice yields[] = {
     {"finish", YIELD_FINISH, CHOICE_OK, NULL},
-    {"page", YIELD_PAGE, CHOICE_WARNED, "acts as abort in this version: exports are not paged yet"},
+    {"page", YIELD_PAGE, CHOICE_OK, NULL},
     {"abort", YIELD_ABORT, CHOICE_OK, NULL},
     {NULL, 0, CHOICE_OK, NULL},
 };
@@ -69,6 +69,21 @@ static const struct option_spec json_options[] = {
 };
 static const struct section json_section = ALL(json_options);
 
+static const struct option_spec page_options[] = {
+    {"parameter", OPTION_TEXT, PLACE(config_source, page_parameter), .min = 1, .max = 64,
+     .help = "the URL's parameter for the number of the page"},
+    {"size", OPTION_COUNT, PLACE(config_source, page_size), .min = 1, .max = 1000000,
+     .help = "records of a page; one with fewer is the last"},
+    {"size_parameter", OPTION_TEXT, PLACE(config_source, page_size_parameter), .fallback = "size", .min = 1,
+     .max = 64, .help = "the URL's parameter for the size"},
+    {"first", OPTION_COUNT, PLACE(config_source, page_first), .fallback = "1", .max = 1,
+     .help = "number of the first page: 1 or 0"},
+    {"total_header", OPTION_TEXT, PLACE(config_source, page_total_header), .fallback = "X-Total-Count",
+     .min = 1, .max = 64,
+     .help = "the answer's header with the number of all records; without it nothing is deleted"},
+};
+static const struct section page_section = ALL(page_options);
+
 static const struct option_spec source_options[] = {
     {"url", OPTION_EXPORT, PLACE(config_source, url), .required = true,
      .help = "where the export is: http://, https:// or file:///"},
@@ -88,9 +103,11 @@ static const struct option_spec source_options[] = {
      .max = DAY, .help = "without a single byte"},
     {"timeout", OPTION_DURATION, PLACE(config_source, timeout_ms), .fallback = "20m", .min = 10, .max = DAY,
      .help = "for the whole fetch"},
-    {"full_every", OPTION_LATER, .help = "each fetch is a full one in this version"},
-    {"page", OPTION_REFUSED,
-     .help = "is not supported by this version: only the first page would be read, and the rest deleted"},
+    {"full_every", OPTION_DURATION, PLACE(config_source, full_every_ms), .fallback = "24h", .min = 1,
+     .max = 366 * DAY, .help = "a fetch that takes all, whatever the ERP says has not changed"},
+    {"full_url", OPTION_EXPORT, PLACE(config_source, full_url),
+     .help = "with complete: false: where the whole is, fetched each full_every; what it lacks is deleted"},
+    {"page", OPTION_SECTION, .section = &page_section, .help = "how an export is asked for page by page"},
 };
 static const struct section source_section = ALL(source_options);
 

@@ -25,11 +25,10 @@ enum option_type {
     OPTION_ORDERS,    // options → config.orders, present
     OPTION_PROFILES,  // name: { job: offset } → offsets of jobs
     OPTION_LATER,     // anything: known, without effect in this version
-    OPTION_REFUSED,   // known, and not to be ignored silently: refused, `help` says why
 };
 
 // What is said when a word of a choice is taken.
-enum choice_verdict { CHOICE_OK, CHOICE_WARNED, CHOICE_REFUSED };
+enum choice_verdict { CHOICE_OK, CHOICE_REFUSED };
 
 // One word of an OPTION_CHOICE; a list ends with a NULL name.
 struct option_choice {
@@ -80,9 +79,8 @@ SB_MUST_CHECK
 enum err config_set_default(const struct option_spec *option, void *target);
 
 // Reads a scalar into an option's place; ERR_INVALID with the reason (without the option's name) in `fault`.
-// A place that held a text before is not freed. `ret_warning` is set to a text or left alone.
+// A place that held a text before is not freed.
 SB_MUST_CHECK
-enum err config_set(const struct option_spec *option, void *target, const char *text,
-                    const char **ret_warning, struct fault *fault);
+enum err config_set(const struct option_spec *option, void *target, const char *text, struct fault *fault);
 
 #endif

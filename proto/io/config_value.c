@@ -263,15 +263,13 @@ static enum err refuse_choice(const struct option_spec *option, const char *text
 }
 
 static enum err set_choice(const struct option_spec *option, void *place, const char *text,
-                           const char **ret_warning, struct fault *fault)
+                           struct fault *fault)
 {
     for (const struct option_choice *choice = option->choices; choice->name != NULL; choice++) {
         if (strcmp(choice->name, text) != 0)
             continue;
         if (choice->verdict == CHOICE_REFUSED)
             return fault_set(fault, ERR_INVALID, "\"%s\" %s", text, choice->why);
-        if (choice->verdict == CHOICE_WARNED)
-            *ret_warning = choice->why;
         if (option->place != OPTION_NOWHERE)
             *(int *)place = choice->value;
         return ERR_OK;
@@ -279,8 +277,7 @@ static enum err set_choice(const struct option_spec *option, void *place, const 
     return refuse_choice(option, text, fault);
 }
 
-enum err config_set(const struct option_spec *option, void *target, const char *text,
-                    const char **ret_warning, struct fault *fault)
+enum err config_set(const struct option_spec *option, void *target, const char *text, struct fault *fault)
 {
     void *place = option->place == OPTION_NOWHERE ? NULL : (char *)target + option->place;
     switch (option->type) {
@@ -297,18 +294,16 @@ enum err config_set(const struct option_spec *option, void *target, const char *
     case OPTION_SIZE: return set_size(option, place, text, fault);
     case OPTION_SHARE: return share_parse(text, place, fault);
     case OPTION_FLAG: return set_flag(place, text, fault);
-    case OPTION_CHOICE: return set_choice(option, place, text, ret_warning, fault);
+    case OPTION_CHOICE: return set_choice(option, place, text, fault);
     default: return fault_set(fault, ERR_INVALID, "a single value is not expected here");
     }
 }
 
 enum err config_set_default(const struct option_spec *option, void *target)
 {
-    const char *warning = NULL;
     enum err err = ERR_OK;
     if (option->fallback != NULL)
-        err = config_set(option, target, option->fallback, &warning, NULL);
+        err = config_set(option, target, option->fallback, NULL);
     assert(err == ERR_OK || err == ERR_NO_MEMORY);
-    assert(warning == NULL);
     return err;
 }

@@ -1,17 +1,19 @@
 // An entity's store: its records with their hashes, its numbered changes, and what is still to be told to the
 // broker. One LMDB environment in the job's data directory.
 //
-// Tables: meta ("entity" → StoredEntity) · records (key → StoredRecord's bytes, delta_store.h) · feed (seq →
-// FeedItem) · rejects (n → Reject, of the last run that ended well) · results (run, attempt → Report, until
-// acknowledged) · publications (first seq → Change, until published) · free (dense ids of deleted records).
+// Tables: meta ("entity" → StoredEntity, "validator" → StoredValidator) · records (key → StoredRecord's
+// bytes, delta_store.h) · feed (seq → FeedItem) · rejects (n → Reject, of the last run that ended well) ·
+// results (run, attempt → Report, until acknowledged) · publications (first seq → Change, until published) ·
+// free (dense ids of deleted records).
 //
-// A sync's records, changes, deletions, rejects, result and token commit together or not at all (D2).
-// Threads: any; one delta_apply at a time. Writes wait for each other.
+// A sync's records, changes, deletions, rejects, validator, result and token commit together or not at all
+// (D2). Threads: any; one delta_apply at a time. Writes wait for each other.
 #ifndef SYNCBUS_SERVICES_SYNC_DELTA_H
 #define SYNCBUS_SERVICES_SYNC_DELTA_H
 
 #include "proto/base/err.h"
 #include "proto/io/config.h"
+#include "services/sync/plan.h"
 
 #include "syncbus.pb-c.h"
 
@@ -21,14 +23,19 @@ struct delta;
 
 // What the store is to know of a run.
 struct delta_run {
-    uint64_t run;       // its number; 0: without a broker, its result is reported to nobody
-    uint32_t attempt;   // of the run
-    uint64_t token;     // of the fetch's last lease; 0: fetched without one, not compared
-    int64_t started_ms; // Unix ms
-    uint64_t fetch_ms;  // spent in transfers
-    uint64_t bytes;     // of the export
-    uint32_t yields;    // so far
-    struct fault fault; // delta_fail: why it failed
+    uint64_t run;                      // its number; 0: without a broker, its result is reported to nobody
+    uint32_t attempt;                  // of the run
+    uint64_t token;                    // of the fetch's last lease; 0: fetched without one, not compared
+    int64_t started_ms;                // Unix ms
+    uint64_t fetch_ms;                 // spent in transfers
+    uint64_t bytes;                    // of the export
+    uint32_t yields;                   // so far
+    const uint64_t *page_ends;         // where each page ends in the spool; NULL: the export is one piece
+    size_t page_count;                 // of them
+    bool full;                         // it is all there is, although the job's exports are of changes only
+    const char *withhold;              // why nothing may be deleted by it; NULL: it may
+    const struct validator *validator; // to be remembered with what it brought; NULL: nothing is
+    struct fault fault;                // delta_fail: why it failed
 };
 
 // Opens or makes the store of `job` (kept by the caller) in job->data, which must exist and be locked.
@@ -46,6 +53,15 @@ void delta_close(struct delta **self_p);
 SB_MUST_CHECK
 enum err delta_apply(struct delta *self, const char *spool, const struct delta_run *run,
                      const atomic_bool *cancel, Sb__Result *ret, struct fault *fault);
+
+// Ends a run whose fetch found that nothing has changed: its result is stored, and in `ret`; it counts what
+// the last export brought as seen and unchanged. An error is the store's own: stop the process.
+SB_MUST_CHECK
+enum err delta_keep(struct delta *self, const struct delta_run *run, Sb__Result *ret, struct fault *fault);
+
+// What is remembered of the fetch that the store holds; zeroed: nothing.
+SB_MUST_CHECK
+enum err delta_validator(struct delta *self, struct validator *ret, struct fault *fault);
 
 // Stores that a run failed before it could be applied, with run->fault as the reason.
 SB_MUST_CHECK

@@ -2,7 +2,7 @@
 
 #include "proto/io/clock.h"
 #include "services/sync/changes.h"
-#include "services/sync/decode.h"
+#include "services/sync/decode_pages.h"
 #include "services/sync/delta_store.h"
 #include "services/sync/pack.h"
 
@@ -173,7 +173,7 @@ static enum err add_deletions(struct compare *self, uint64_t gone, struct fault 
     struct bytes key;
     struct bytes value;
     struct stored_record stored;
-    uint64_t withhold = gone < self->unreadable ? gone : self->unreadable;
+    uint64_t withhold = self->run->withhold != NULL || gone < self->unreadable ? gone : self->unreadable;
     self->result->withheld = withhold;
     enum err err = store_scan_begin(self->txn, TABLE_RECORDS, &scan);
     if (err == ERR_OK)
@@ -218,7 +218,7 @@ static enum err judge(struct compare *self, struct fault *fault)
     const enum err err = store_count(self->txn, TABLE_RECORDS, &count);
     if (err != ERR_OK)
         return give_up(self, err, fault);
-    if (!job->source.complete || count == 0)
+    if ((!job->source.complete && !self->run->full) || count == 0)
         return ERR_OK;
     if (result->seen == result->rejected)
         return fault_set(fault, ERR_INVALID,
@@ -378,6 +378,8 @@ static enum err put_all(struct store_txn *txn, struct commit *commit)
     struct compare *compare = commit->compare;
     Sb__StoredEntity *entity = commit->entity;
     const struct changes *changes = &compare->changes;
+    const struct validator nothing = {.full_ms = 0};
+    const struct validator *validator = compare->run->validator != NULL ? compare->run->validator : &nothing;
     const uint64_t first = entity->last_seq + 1;
     enum err err = store_count(txn, TABLE_FREE, &commit->free_ids);
     for (size_t i = 0; i < changes->count && err == ERR_OK; i++)
@@ -387,6 +389,8 @@ static enum err put_all(struct store_txn *txn, struct commit *commit)
         err = put_rejects(txn, compare);
     if (err == ERR_OK && changes->count > 0)
         err = put_publication(txn, compare, first);
+    if (err == ERR_OK)
+        err = delta_put_validator(txn, validator, compare->result);
     if (err == ERR_OK)
         err = delta_put_result(txn, compare->self, compare->run, compare->result, entity);
     return err == ERR_OK ? delta_put_entity(txn, entity) : err;
@@ -455,7 +459,11 @@ static enum err compare_all(struct compare *self, const char *spool, const atomi
                             struct fault *fault)
 {
     const struct decode_sink sink = {.take = take_row, .arg = self};
-    enum err err = decode_file(self->self->job, spool, &sink, cancel, fault);
+    const struct delta_run *run = self->run;
+    const struct config_job *job = self->self->job;
+    enum err err = run->page_ends != NULL
+                       ? decode_pages(job, spool, run->page_ends, run->page_count, &sink, cancel, fault)
+                       : decode_file(job, spool, &sink, cancel, fault);
     if (err == ERR_OK)
         err = judge(self, fault);
     store_end(&self->txn);

@@ -60,6 +60,12 @@ SB_MUST_CHECK
 enum err delta_put_result(struct store_txn *txn, const struct delta *self, const struct delta_run *run,
                           Sb__Result *result, Sb__StoredEntity *entity);
 
+// Puts what is to be remembered of the fetch that is stored with it, and of its result. Where deletions were
+// withheld, nothing vouches for what the store holds: then the next fetch takes everything.
+SB_MUST_CHECK
+enum err delta_put_validator(struct store_txn *txn, const struct validator *validator,
+                             const Sb__Result *result);
+
 // Puts the entity's entry.
 SB_MUST_CHECK
 enum err delta_put_entity(struct store_txn *txn, const Sb__StoredEntity *entity);

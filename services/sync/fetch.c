@@ -1,6 +1,7 @@
 #include "services/sync/fetch.h"
 
 #include "services/headers.h"
+#include "services/sync/answer.h"
 
 #include "proto/base/buffer.h"
 #include "proto/base/duration.h"
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER_LINE_MAX = 16 * 1024, ETAG_MAX = 256, HEADERS_SIZE_MAX = 256 * 1024 };
+enum { HEADER_LINE_MAX = 16 * 1024, HEADERS_SIZE_MAX = 256 * 1024 };
 
 struct fetch {
     const struct config_source *source; // limits and deadlines; the caller's
@@ -25,18 +26,21 @@ struct fetch {
     CURLM *multi;                       // the loop's; the caller's
     CURL *easy;                         // made once, so that connections and DNS answers are kept
     struct curl_slist *headers;         // of the config, own
-    struct curl_slist *request_headers; // `headers` and If-Range, own; made for each transfer
+    struct curl_slist *request_headers; // `headers` and conditions, own; made for each transfer
+    char known_etag[ANSWER_ETAG_MAX];   // what is asked for unless it is still this; ""
+    char known_date[ANSWER_DATE_MAX];   // the same by its time, where there is no tag; ""
     bool active;                        // a transfer is in the multi
     bool dispatched;                    // the first byte of this transfer's body was looked at
-    uint64_t size;                      // bytes in the spool
-    uint64_t total;                     // bytes of the whole export; 0: not known
+    uint64_t base;                      // where in the spool this download begins
+    uint64_t size;                      // bytes of it so far
+    uint64_t total;                     // bytes of the whole of it; 0: not known
     uint64_t asked_from;                // where this transfer was asked to begin
     uint64_t header_bytes;              // of this transfer: headers have a limit too
-    char etag[ETAG_MAX]; // strong validator of what is in the spool, if its rest can be asked for; else ""
-    char told_etag[ETAG_MAX];    // the same of the answer that comes in, until its body begins
-    bool told_ranges;            // that answer said that the ERP takes byte ranges
-    uint64_t range_from;         // first byte by Content-Range
-    bool ranged;                 // a Content-Range was given
+    int64_t spent_ms;                   // of `timeout`, before this download
+    char etag[ANSWER_ETAG_MAX];  // strong validator of what is in the spool, if its rest can be asked for; ""
+    struct answer answer;        // what the headers of this transfer say
+    struct answer kept;          // of the answer that the spool holds the beginning of
+    bool not_modified;           // this transfer's answer: what was asked for is still the same
     int64_t start_ms;            // of this transfer
     int64_t byte_ms;             // when the last byte of it came
     struct fault fault;          // why a callback ended the transfer
@@ -83,11 +87,19 @@ static bool empty_spool(struct fetch *self, struct fault *fault)
 {
     self->size = 0;
     self->total = 0;
-    if (ftruncate(self->file, 0) != 0) {
+    if (ftruncate(self->file, (off_t)self->base) != 0) {
         (void)spool_failed(self, fault, errno);
         return false;
     }
     return true;
+}
+
+// The answer goes on where the spool ends; false: it does not.
+static bool goes_on(const struct fetch *self)
+{
+    const struct answer *answer = &self->answer;
+    bool same = answer->etag[0] == '\0' || strcmp(answer->etag, self->etag) == 0;
+    return self->asked_from > 0 && answer->ranged && answer->range_from == self->size && same;
 }
 
 // Decides, once the headers are there, whether the body goes on from the spool's end or replaces it.
@@ -103,22 +115,21 @@ static bool dispatch(struct fetch *self)
     if (is_http(self) && status != 200 && status != 206)
         return true; // told by fetch_ended; the body is not for us
     if (status == 206) {
-        bool same = self->told_etag[0] == '\0' || strcmp(self->told_etag, self->etag) == 0;
-        if (!self->ranged || self->range_from != self->size || self->asked_from == 0 || !same) {
+        if (!goes_on(self)) {
             (void)fail(self, ERR_CORRUPT, &self->fault, "the ERP sent another part than the one asked for");
             return false;
         }
-    } else if (!empty_spool(self, &self->fault)) {
-        return false;
-    }
-    if (status != 206) {
-        memcpy(self->etag, self->told_etag, sizeof self->etag);
-        if (!self->told_ranges)
-            self->etag[0] = '\0';
+        self->total = self->answer.range_total > 0 ? self->answer.range_total : self->total;
+    } else {
+        if (!empty_spool(self, &self->fault))
+            return false;
+        self->kept = self->answer;
+        bool resumable = self->answer.ranges && answer_is_strong(self->answer.etag);
+        snprintf(self->etag, sizeof self->etag, "%s", resumable ? self->answer.etag : "");
     }
     if (self->total == 0 && length > 0)
         self->total = self->size + (uint64_t)length;
-    if (self->total > self->source->size_max) {
+    if (self->base + self->total > self->source->size_max) {
         (void)fail(self, ERR_FULL, &self->fault, "the export is longer than source.max_size");
         return false;
     }
@@ -128,7 +139,7 @@ static bool dispatch(struct fetch *self)
 static bool spool_write(struct fetch *self, const char *data, size_t size)
 {
     while (size > 0) {
-        ssize_t written = pwrite(self->file, data, size, (off_t)self->size);
+        ssize_t written = pwrite(self->file, data, size, (off_t)(self->base + self->size));
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0) {
@@ -153,74 +164,24 @@ static size_t on_body(char *data, size_t unit, size_t count, void *arg)
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &status);
     if (is_http(self) && status != 200 && status != 206)
         return CURL_WRITEFUNC_ERROR; // a page of an error need not be read to its end
-    if (self->size + size > self->source->size_max) {
+    if (self->base + self->size + size > self->source->size_max) {
         (void)fail(self, ERR_FULL, &self->fault, "the export is longer than source.max_size");
         return CURL_WRITEFUNC_ERROR;
     }
     return spool_write(self, data, size) ? size : CURL_WRITEFUNC_ERROR;
 }
 
-// The value of a header line if it has the given name, without blanks at its ends; else NULL.
-static const char *header_value(const char *line, size_t size, const char *name, size_t *ret_size)
-{
-    size_t length = strlen(name);
-    if (size <= length || strncasecmp(line, name, length) != 0 || line[length] != ':')
-        return NULL;
-    const char *value = line + length + 1;
-    const char *end = line + size;
-    while (value < end && (*value == ' ' || *value == '\t'))
-        value++;
-    while (end > value && strchr(" \t\r\n", end[-1]) != NULL)
-        end--;
-    *ret_size = (size_t)(end - value);
-    return value;
-}
-
-static void read_content_range(struct fetch *self, const char *value, size_t size)
-{
-    char text[96];
-    if (size >= sizeof text)
-        return;
-    memcpy(text, value, size);
-    text[size] = '\0';
-    uint64_t from = 0;
-    uint64_t to = 0;
-    uint64_t total = 0;
-    int read = sscanf(text, "bytes %" SCNu64 "-%" SCNu64 "/%" SCNu64, &from, &to, &total);
-    if (read < 2)
-        return;
-    self->ranged = true;
-    self->range_from = from;
-    if (read == 3)
-        self->total = total;
-}
-
 static size_t on_header(char *line, size_t unit, size_t count, void *arg)
 {
     struct fetch *self = arg;
     size_t size = unit * count;
-    size_t length = 0;
-    const char *value = NULL;
     self->byte_ms = clock_boot_ms();
     self->header_bytes += size;
     if (size > HEADER_LINE_MAX || self->header_bytes > HEADERS_SIZE_MAX) {
         (void)fail(self, ERR_FULL, &self->fault, "the answer's headers are too long");
         return 0;
     }
-    if (size > 5 &&
-        strncasecmp(line, "HTTP/", 5) == 0) { // a status line: what an interim answer said is void
-        self->told_ranges = false;
-        self->ranged = false;
-        self->told_etag[0] = '\0';
-    } else if ((value = header_value(line, size, "ETag", &length)) != NULL) {
-        bool strong = length > 2 && length < ETAG_MAX && value[0] == '"' && value[length - 1] == '"';
-        memcpy(self->told_etag, value, strong ? length : 0);
-        self->told_etag[strong ? length : 0] = '\0';
-    } else if ((value = header_value(line, size, "Accept-Ranges", &length)) != NULL) {
-        self->told_ranges = length == 5 && strncasecmp(value, "bytes", 5) == 0;
-    } else if ((value = header_value(line, size, "Content-Range", &length)) != NULL) {
-        read_content_range(self, value, length);
-    }
+    answer_line(&self->answer, line, size, self->source->page_total_header);
     return size;
 }
 
@@ -229,7 +190,6 @@ static size_t on_header(char *line, size_t unit, size_t count, void *arg)
 static void set_options(struct fetch *self)
 {
     CURL *easy = self->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, self->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https,file");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -260,7 +220,7 @@ enum err fetch_new(const struct config_source *source, const char *url, const ch
         err = fault_set(fault, ERR_NO_MEMORY, "out of memory");
         goto failed;
     }
-    self->file = open(spool, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    self->file = open(spool, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (self->file < 0) {
         err = spool_failed(self, fault, errno);
         goto failed;
@@ -269,6 +229,7 @@ enum err fetch_new(const struct config_source *source, const char *url, const ch
     if (err)
         goto failed;
     set_options(self);
+    curl_easy_setopt(self->easy, CURLOPT_URL, self->url);
     *ret = self;
     return ERR_OK;
 failed:
@@ -296,9 +257,33 @@ void fetch_destroy(struct fetch **self_p)
     *self_p = NULL;
 }
 
-// Asks for the rest when the spool holds a beginning that the ERP can vouch for.
-static enum err ask_for_rest(struct fetch *self, struct fault *fault)
+enum err fetch_aim(struct fetch *self, const struct fetch_aim *aim, struct fault *fault)
 {
+    assert(!self->active);
+    char *url = strdup(aim->url);
+    if (url == NULL)
+        return fault_set(fault, ERR_NO_MEMORY, "out of memory");
+    free(self->url);
+    self->url = url;
+    curl_easy_setopt(self->easy, CURLOPT_URL, self->url);
+    self->base = aim->base;
+    self->spent_ms = aim->spent_ms;
+    snprintf(self->known_etag, sizeof self->known_etag, "%s", aim->etag ? aim->etag : "");
+    snprintf(self->known_date, sizeof self->known_date, "%s", aim->last_modified ? aim->last_modified : "");
+    fetch_forget(self);
+    return ERR_OK;
+}
+
+static enum err add_header(struct fetch *self, const char *name, const char *value, struct fault *fault)
+{
+    enum err err = headers_add(&self->request_headers, name, value);
+    return err ? fault_set(fault, err, "%s: %s", name, err_text(err)) : ERR_OK;
+}
+
+// Asks for the rest when the spool holds a beginning that the ERP can vouch for, else for what is not known.
+static enum err set_conditions(struct fetch *self, struct fault *fault)
+{
+    enum err err = ERR_OK;
     curl_slist_free_all(self->request_headers);
     self->request_headers = NULL;
     for (const struct curl_slist *item = self->headers; item != NULL; item = item->next) {
@@ -311,34 +296,32 @@ static enum err ask_for_rest(struct fetch *self, struct fault *fault)
     curl_easy_setopt(self->easy, CURLOPT_RANGE, NULL);
     bool part = self->size > 0 && (self->total == 0 || self->size < self->total);
     if (part && self->etag[0] != '\0') {
-        char line[ETAG_MAX + 16];
         char range[32];
-        snprintf(line, sizeof line, "If-Range: %s", self->etag);
         snprintf(range, sizeof range, "%" PRIu64 "-", self->size);
-        struct curl_slist *longer = curl_slist_append(self->request_headers, line);
-        if (longer == NULL)
-            return fault_set(fault, ERR_NO_MEMORY, "out of memory");
-        self->request_headers = longer;
         self->asked_from = self->size;
         curl_easy_setopt(self->easy, CURLOPT_RANGE, range);
+        err = add_header(self, "If-Range", self->etag, fault);
+    } else if (self->known_etag[0] != '\0') {
+        err = add_header(self, "If-None-Match", self->known_etag, fault);
+    } else if (self->known_date[0] != '\0') {
+        err = add_header(self, "If-Modified-Since", self->known_date, fault);
     }
     curl_easy_setopt(self->easy, CURLOPT_HTTPHEADER, self->request_headers);
-    return ERR_OK;
+    return err;
 }
 
 enum err fetch_start(struct fetch *self, int64_t now_ms, struct fault *fault)
 {
     assert(!self->active);
-    enum err err = ask_for_rest(self, fault);
+    enum err err = set_conditions(self, fault);
     if (err)
         return err;
     if (self->asked_from == 0 && !empty_spool(self, fault))
         return ERR_IO;
     self->dispatched = false;
+    self->not_modified = false;
     self->header_bytes = 0;
-    self->told_etag[0] = '\0';
-    self->told_ranges = false;
-    self->ranged = false;
+    self->answer = (struct answer){.counted = false};
     self->error[0] = '\0';
     self->fault = (struct fault){.err = ERR_OK};
     self->start_ms = now_ms;
@@ -363,6 +346,7 @@ void fetch_forget(struct fetch *self)
     self->size = 0;
     self->total = 0;
     self->etag[0] = '\0';
+    self->kept = (struct answer){.counted = false};
 }
 
 bool fetch_is(const struct fetch *self, const CURL *easy)
@@ -372,6 +356,16 @@ bool fetch_is(const struct fetch *self, const CURL *easy)
 
 // ---------------------------------------------------------------- how it ended
 
+// "Not modified": believed only where it answers what was asked.
+static enum err judge_unchanged(struct fetch *self, struct fault *fault)
+{
+    bool asked = self->known_etag[0] != '\0' || self->known_date[0] != '\0';
+    if (!asked || self->asked_from > 0)
+        return fail(self, ERR_CORRUPT, fault, "the ERP answered 304 (not modified), which was not asked");
+    self->not_modified = true;
+    return ERR_OK;
+}
+
 static enum err judge_status(struct fetch *self, struct fault *fault)
 {
     long status = 0;
@@ -380,6 +374,8 @@ static enum err judge_status(struct fetch *self, struct fault *fault)
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &status);
     if (!is_http(self) || status == 0 || status == 200 || status == 206)
         return ERR_OK;
+    if (status == 304)
+        return judge_unchanged(self, fault);
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &target);
     if (target != NULL)
         snprintf(text, sizeof text,
@@ -431,12 +427,12 @@ enum err fetch_ended(struct fetch *self, CURLcode result, struct fault *fault)
     if (err == ERR_OK && result != CURLE_OK)
         err = judge_curl(self, result, fault);
     // An answer without a body never came to on_body: it replaces what was in the spool all the same.
-    if (err == ERR_OK && !dispatch(self)) {
+    if (err == ERR_OK && !self->not_modified && !dispatch(self)) {
         if (fault != NULL)
             *fault = self->fault;
         err = self->fault.err;
     }
-    if (err == ERR_OK && self->total != 0 && self->size != self->total)
+    if (err == ERR_OK && !self->not_modified && self->total != 0 && self->size != self->total)
         err = fail(self, ERR_CORRUPT, fault, "the export has not the length that the ERP announced");
     if (err)
         fetch_forget(self);
@@ -448,7 +444,7 @@ int64_t fetch_deadline(const struct fetch *self)
     if (!self->active)
         return INT64_MAX;
     int64_t stall = self->byte_ms + self->source->stall_timeout_ms;
-    int64_t whole = self->start_ms + self->source->timeout_ms;
+    int64_t whole = self->start_ms + self->source->timeout_ms - self->spent_ms;
     return stall < whole ? stall : whole;
 }
 
@@ -458,8 +454,9 @@ enum err fetch_time(struct fetch *self, int64_t now_ms, struct fault *fault)
         return ERR_OK;
     char text[160];
     char past[32];
-    bool whole = now_ms >= self->start_ms + self->source->timeout_ms;
-    (void)duration_format(now_ms - (whole ? self->start_ms : self->byte_ms), past, sizeof past);
+    int64_t spent_ms = now_ms - self->start_ms + self->spent_ms;
+    bool whole = spent_ms >= self->source->timeout_ms;
+    (void)duration_format(whole ? spent_ms : now_ms - self->byte_ms, past, sizeof past);
     snprintf(text, sizeof text,
              whole ? "not done after %s (%" PRIu64 " bytes)" : "no byte for %s (after %" PRIu64 " bytes)",
              past, self->size);
@@ -468,9 +465,24 @@ enum err fetch_time(struct fetch *self, int64_t now_ms, struct fault *fault)
     return fail(self, ERR_TIMED_OUT, fault, text);
 }
 
+int fetch_file(const struct fetch *self)
+{
+    return self->file;
+}
+
 const char *fetch_spool(const struct fetch *self)
 {
     return self->spool;
+}
+
+bool fetch_not_modified(const struct fetch *self)
+{
+    return self->not_modified;
+}
+
+const struct answer *fetch_answer(const struct fetch *self)
+{
+    return self->not_modified ? &self->answer : &self->kept;
 }
 
 uint64_t fetch_done(const struct fetch *self)

@@ -1,4 +1,5 @@
-// One export, fetched over http, https or from a file by libcurl and streamed into a spool file.
+// One download, over http, https or from a file by libcurl, streamed into a spool file: an export, or one
+// page of it behind those before.
 //
 // A transfer can be cut at any byte; the next one goes on there when the ERP gave a strong ETag and takes
 // ranges, else from the start. Limits and deadlines are counted here, since libcurl's own miss chunked
@@ -13,7 +14,17 @@
 
 #include <curl/curl.h>
 
+struct answer;
 struct fetch;
+
+// What the next transfers are for.
+struct fetch_aim {
+    const char *url;           // of the export or page
+    uint64_t base;             // where in the spool it begins: what is before is kept
+    int64_t spent_ms;          // of source.timeout by what came before
+    const char *etag;          // not wanted if it is still this; NULL or "": wanted anyway
+    const char *last_modified; // the same by its time, where there is no tag
+};
 
 // A fetch of `source` (kept by the caller) by way of `multi` into the file `spool`, which is emptied now.
 // `url` replaces the source's own unless NULL. ERR_INVALID (a header's environment variable is missing),
@@ -24,6 +35,11 @@ enum err fetch_new(const struct config_source *source, const char *url, const ch
 
 // Cuts what is under way, removes the spool, frees; sets the pointer to NULL; NULL is fine.
 void fetch_destroy(struct fetch **self_p);
+
+// Aims it at something else: copies `aim`, and forgets what came so far of it. No transfer may be under way.
+// ERR_NO_MEMORY.
+SB_MUST_CHECK
+enum err fetch_aim(struct fetch *self, const struct fetch_aim *aim, struct fault *fault);
 
 // Begins a transfer, or goes on where one was cut. None may be under way. ERR_NO_MEMORY, ERR_IO.
 SB_MUST_CHECK
@@ -51,10 +67,17 @@ enum err fetch_time(struct fetch *self, int64_t now_ms, struct fault *fault);
 // BOOTTIME ms by which fetch_time must be called; INT64_MAX while no transfer is under way.
 int64_t fetch_deadline(const struct fetch *self);
 
-// Path of the spool.
+// True if the last transfer ended well and brought nothing, as what was asked for is still what was known.
+bool fetch_not_modified(const struct fetch *self);
+
+// What the ERP said with what is in the spool, or with "not modified". Kept until the next transfer.
+const struct answer *fetch_answer(const struct fetch *self);
+
+// The spool's descriptor, to be read by position, and its path.
+int fetch_file(const struct fetch *self);
 const char *fetch_spool(const struct fetch *self);
 
-// Bytes in the spool, and how many the export has (0: not known).
+// Bytes that came behind the base, and how many there will be (0: not known).
 uint64_t fetch_done(const struct fetch *self);
 uint64_t fetch_total(const struct fetch *self);
 

@@ -23,6 +23,7 @@ static void check(const struct sync_machine *self)
     assert(self->state < SYNC_STATE_COUNT);
     assert(self->run != 0 || self->state == SYNC_IDLE);
     assert(self->yields <= self->options.max_yields);
+    assert(!self->asked || self->state == SYNC_FETCHING);
     assert(self->next_run == 0 || self->state == SYNC_APPLYING);
     // What is fetched or applied was fetched under some lease.
     assert((self->state != SYNC_FETCHING && self->state != SYNC_APPLYING) || self->token != 0);
@@ -32,6 +33,7 @@ static void enter(struct sync_machine *self, enum sync_state state)
 {
     assert(allowed[self->state] & BIT(state));
     self->state = state;
+    self->asked = false;
 }
 
 static void act(struct sync_update *update, enum sync_action action)
@@ -112,17 +114,36 @@ static void on_refused(struct sync_machine *self, const struct sync_event *event
     self->retry_ms = event->now_ms + SYNC_RETRY_MS;
 }
 
+static void step_aside(struct sync_machine *self, struct sync_update *update)
+{
+    self->yields++;
+    enter(self, SYNC_YIELDED);
+    act(update, SYNC_ACTION_YIELD);
+    queue(self, update);
+}
+
 static void on_yield(struct sync_machine *self, struct sync_update *update)
 {
-    if (self->state != SYNC_FETCHING || !self->options.yields)
+    if (self->state != SYNC_FETCHING || self->options.yield == SYNC_YIELD_NEVER)
         return;
     if (self->yields >= self->options.max_yields)
         return; // orders must not starve a sync for ever
-    self->yields++;
-    enter(self, SYNC_YIELDED);
+    if (self->options.yield == SYNC_YIELD_PART) {
+        self->asked = true;
+        return;
+    }
     act(update, SYNC_ACTION_CUT);
-    act(update, SYNC_ACTION_YIELD);
-    queue(self, update);
+    step_aside(self, update);
+}
+
+static void on_part(struct sync_machine *self, struct sync_update *update)
+{
+    if (self->state != SYNC_FETCHING)
+        return;
+    if (self->asked)
+        step_aside(self, update);
+    else
+        act(update, SYNC_ACTION_FETCH);
 }
 
 static void on_lost(struct sync_machine *self, struct sync_update *update)
@@ -188,6 +209,7 @@ void sync_machine_step(struct sync_machine *self, const struct sync_event *event
     case SYNC_EVENT_REFUSED: on_refused(self, event, ret); break;
     case SYNC_EVENT_YIELD: on_yield(self, ret); break;
     case SYNC_EVENT_LOST: on_lost(self, ret); break;
+    case SYNC_EVENT_PART: on_part(self, ret); break;
     case SYNC_EVENT_FETCHED: on_fetched(self, event, ret); break;
     case SYNC_EVENT_APPLIED: on_applied(self, event, ret); break;
     case SYNC_EVENT_TIME:

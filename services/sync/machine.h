@@ -3,7 +3,7 @@
 //   IDLE ──► DUE ──► QUEUED ──► FETCHING ──► APPLYING ──► SUCCEEDED
 //                    ▲  ▲  │        │  │         └──────► FAILED ◄── (fetch failed)
 //                    │  │  └► DUE   │  └► QUEUED (lease lost)
-//                    │  └─ YIELDED ◄┘
+//                    │  └─ YIELDED ◄┘ (at once, or when the page in hand has come)
 //                    └─ (a new attempt begins at DUE from any state but APPLYING)
 //
 // A shared lease is held in FETCHING only. A run that has ended stays as SUCCEEDED or FAILED until the next
@@ -39,6 +39,7 @@ enum sync_event_kind {
     SYNC_EVENT_REFUSED, // over: the run will never be granted here
     SYNC_EVENT_YIELD,   // a priority operation waits
     SYNC_EVENT_LOST,    // the lease is over
+    SYNC_EVENT_PART,    // a page came, and there are more
     SYNC_EVENT_FETCHED, // ok
     SYNC_EVENT_APPLIED, // ok
     SYNC_EVENT_TIME,    // sync_machine_deadline has come
@@ -61,7 +62,7 @@ enum sync_action {
                           // before
     SYNC_ACTION_ACQUIRE,  // a new claim for a shared lease
     SYNC_ACTION_WITHDRAW, // give the claim up, with whatever it got
-    SYNC_ACTION_FETCH,    // begin the transfer, or go on where it was cut
+    SYNC_ACTION_FETCH,    // begin the next transfer, or go on where one was cut
     SYNC_ACTION_CUT,      // end the transfer at once and keep what can be resumed
     SYNC_ACTION_RELEASE,  // the lease, for good
     SYNC_ACTION_YIELD,    // the lease, to ask again
@@ -77,9 +78,16 @@ struct sync_update {
     size_t count;
 };
 
+// What a fetch does when a priority operation waits.
+enum sync_yield {
+    SYNC_YIELD_NEVER, // ends first
+    SYNC_YIELD_PART,  // lets the page in hand end, and steps aside before the next one
+    SYNC_YIELD_CUT,   // steps aside at once
+};
+
 // How the job was configured.
 struct sync_options {
-    bool yields;         // false: policy `finish`
+    enum sync_yield yield;
     uint32_t max_yields; // then a run finishes its fetch
 };
 
@@ -90,6 +98,7 @@ struct sync_machine {
     uint32_t attempt;      // its attempt
     uint64_t token;        // of its last lease; what the store's transaction carries
     uint32_t yields;       // of this attempt
+    bool asked;            // FETCHING: a priority operation waits for the end of the page in hand
     int64_t retry_ms;      // DUE: when to queue (again)
     uint64_t next_run;     // a tick that came while APPLYING, 0: none
     uint32_t next_attempt; // its attempt

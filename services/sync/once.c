@@ -2,10 +2,11 @@
 
 #include "proto/io/clock.h"
 #include "proto/io/directory.h"
+#include "proto/io/log.h"
 #include "proto/io/program.h"
 #include "proto/json.h"
 #include "services/sync/delta.h"
-#include "services/sync/fetch.h"
+#include "services/sync/download.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,10 +35,11 @@ static enum err url_of_path(const char *path, char **ret, struct fault *fault)
     return ok ? ERR_OK : fault_set(fault, ERR_NO_MEMORY, "%s: it cannot be written as a URL", path);
 }
 
-// Drives the one transfer to its end.
-static enum err transfer(struct fetch *fetch, CURLM *multi, struct fault *fault)
+// Drives the download to its end.
+static enum err transfer(struct download *download, CURLM *multi, struct fault *fault)
 {
-    enum err err = fetch_start(fetch, clock_boot_ms(), fault);
+    bool more = true;
+    enum err err = download_start(download, clock_boot_ms(), fault);
     while (err == ERR_OK) {
         int running = 0;
         int left = 0;
@@ -47,14 +49,18 @@ static enum err transfer(struct fetch *fetch, CURLM *multi, struct fault *fault)
         if (message != NULL && message->msg == CURLMSG_DONE) {
             CURLcode result = message->data.result;
             curl_multi_remove_handle(multi, message->easy_handle);
-            return fetch_ended(fetch, result, fault);
+            err = download_ended(download, result, clock_boot_ms(), &more, fault);
+            if (err != ERR_OK || !more)
+                return err;
+            err = download_start(download, clock_boot_ms(), fault);
+            continue;
         }
         int64_t now_ms = clock_boot_ms();
-        int64_t wait_ms = fetch_deadline(fetch) - now_ms;
+        int64_t wait_ms = download_deadline(download) - now_ms;
         wait_ms = wait_ms < 0 ? 0 : wait_ms < POLL_MS ? wait_ms : POLL_MS;
         if (curl_multi_poll(multi, NULL, 0, (int)wait_ms, NULL) != CURLM_OK)
             return fault_set(fault, ERR_IO, "the transfer cannot go on");
-        err = fetch_time(fetch, clock_boot_ms(), fault);
+        err = download_time(download, clock_boot_ms(), fault);
     }
     return err;
 }
@@ -73,32 +79,70 @@ static void describe_failure(const struct delta_run *run, struct delta *store, S
     }
 }
 
+// Stores what came.
+static enum err apply(const struct config_job *job, const struct download *download, struct delta *store,
+                      const struct validator *known, struct delta_run *run, Sb__Result *ret,
+                      struct fault *fault)
+{
+    const atomic_bool never = false;
+    if (download_not_modified(download))
+        return delta_keep(store, run, ret, fault);
+    const struct validator found = download_remember(download, known, run->started_ms);
+    run->validator = &found;
+    run->page_ends = download_pages(download, &run->page_count);
+    run->withhold = download_withheld(download);
+    if (run->withhold != NULL)
+        log_write(LOG_LEVEL_WARNING, "deletions withheld", "job=%s why=%s", job->name, run->withhold);
+    enum err err = delta_apply(store, download_spool(download), run, &never, ret, fault);
+    run->validator = NULL;
+    return err;
+}
+
+// `url`: in place of the configured one, or NULL.
+static enum err fetch_and_apply(const struct config_job *job, const char *url, CURLM *multi,
+                                struct delta *store, Sb__Result *ret, struct fault *fault)
+{
+    struct download *download = NULL;
+    struct validator known;
+    struct plan plan;
+    struct delta_run run = {.started_ms = clock_wall_ms()};
+    char spool[4096];
+    const int64_t start_ms = clock_boot_ms();
+    snprintf(spool, sizeof spool, "%s/spool", job->data);
+    enum err err = delta_validator(store, &known, fault);
+    if (err == ERR_OK)
+        err = plan_fetch(job, url, &known, run.started_ms, &plan, fault);
+    if (err == ERR_OK)
+        err = download_new(job, spool, multi, &download, fault);
+    if (err == ERR_OK)
+        err = download_begin(download, &plan, fault);
+    if (err == ERR_OK)
+        err = transfer(download, multi, fault);
+    run.fetch_ms = (uint64_t)(clock_boot_ms() - start_ms);
+    run.bytes = download != NULL ? download_done(download) : 0;
+    if (err == ERR_OK) {
+        run.full = plan.full;
+        err = apply(job, download, store, &known, &run, ret, fault);
+    }
+    if (err != ERR_OK || !ret->ok)
+        describe_failure(&run, store, ret);
+    download_destroy(&download);
+    return err;
+}
+
 // `source`: a path or a URL in place of the configured one, or NULL.
-static enum err fetch_and_apply(const struct config_job *job, const char *source, CURLM *multi,
-                                Sb__Result *ret, struct fault *fault)
+static enum err sync_from(const struct config_job *job, const char *source, CURLM *multi, Sb__Result *ret,
+                          struct fault *fault)
 {
     char *url = NULL;
     struct delta *store = NULL;
-    struct fetch *fetch = NULL;
-    const atomic_bool never = false;
-    struct delta_run run = {.started_ms = clock_wall_ms()};
-    char spool[4096];
-    int64_t start_ms = clock_boot_ms();
-    snprintf(spool, sizeof spool, "%s/spool", job->data);
     enum err err = delta_open(job, &store, fault);
     if (err == ERR_OK && source != NULL && strstr(source, "://") == NULL)
         err = url_of_path(source, &url, fault);
     if (err == ERR_OK)
-        err = fetch_new(&job->source, url != NULL ? url : source, spool, multi, &fetch, fault);
-    if (err == ERR_OK)
-        err = transfer(fetch, multi, fault);
-    run.fetch_ms = (uint64_t)(clock_boot_ms() - start_ms);
-    run.bytes = fetch != NULL ? fetch_done(fetch) : 0;
-    if (err == ERR_OK)
-        err = delta_apply(store, spool, &run, &never, ret, fault);
-    if (err != ERR_OK || !ret->ok)
-        describe_failure(&run, store, ret);
-    fetch_destroy(&fetch);
+        err = fetch_and_apply(job, url != NULL ? url : source, multi, store, ret, fault);
+    else
+        describe_failure(&(struct delta_run){.started_ms = clock_wall_ms()}, store, ret);
     curl_free(url);
     delta_close(&store);
     return err;
@@ -137,7 +181,7 @@ int sync_once(const struct config_job *job, const char *source)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     CURLM *multi = curl_multi_init();
     enum err err = multi == NULL ? fault_set(&fault, ERR_NO_MEMORY, "out of memory")
-                                 : fetch_and_apply(job, source, multi, &result, &fault);
+                                 : sync_from(job, source, multi, &result, &fault);
     result.ok = err == ERR_OK && result.ok;
     if (!result.ok)
         result.error = fault.text;

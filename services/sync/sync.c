@@ -5,7 +5,7 @@
 #include "services/service.h"
 #include "services/sync/apply.h"
 #include "services/sync/calls.h"
-#include "services/sync/fetch.h"
+#include "services/sync/download.h"
 #include "services/sync/machine.h"
 #include "services/sync/news.h"
 
@@ -21,11 +21,13 @@ struct sync {
     struct service *service;     // loop, bus, transfers
     struct delta *store;         // the entity's
     struct news *news;           // tells the broker of results and changes
-    struct fetch *fetch;         // the export
+    struct download *download;   // the export
     struct apply *apply;         // under way in its thread, or NULL
     struct sync_machine machine; // what to do next
     uint64_t claim;              // of the wish or lease in hand; 0: none
     struct delta_run run;        // what the store is to know of the run in hand
+    struct validator known;      // what it remembered when the run began
+    struct validator found;      // what it is to remember
     int64_t transfer_ms;         // BOOTTIME at which the transfer under way began; 0: none is
     bool follows;                // an action had an outcome at once:
     struct sync_event next;      // this
@@ -35,11 +37,11 @@ struct sync {
 // ---------------------------------------------------------------- what the machine decides
 
 // Notes an outcome that an action had at once: the machine hears of it after all its actions.
-static void follow(struct sync *self, enum sync_event_kind kind)
+static void follow(struct sync *self, enum sync_event_kind kind, bool ok)
 {
     assert(!self->follows);
     self->follows = true;
-    self->next = (struct sync_event){.kind = kind, .ok = false};
+    self->next = (struct sync_event){.kind = kind, .ok = ok};
 }
 
 // A store that cannot take a result can take nothing: the process ends, and whoever starts it sees why.
@@ -58,9 +60,19 @@ static void count_transfer(struct sync *self)
 
 static void begin_run(struct sync *self)
 {
-    fetch_forget(self->fetch);
+    struct fault fault = {.err = ERR_OK};
+    struct plan plan;
     self->run = (struct delta_run){
         .run = self->machine.run, .attempt = self->machine.attempt, .started_ms = clock_wall_ms()};
+    enum err err = delta_validator(self->store, &self->known, &fault);
+    if (err == ERR_OK)
+        err = plan_fetch(self->job, NULL, &self->known, self->run.started_ms, &plan, &fault);
+    if (err == ERR_OK)
+        err = download_begin(self->download, &plan, &fault);
+    if (err == ERR_OK)
+        self->run.full = plan.full;
+    else
+        break_off(self, &fault);
     (void)syncbus_run_begin(service_client(self->service), self->job->name, self->machine.run,
                             self->machine.attempt);
 }
@@ -76,7 +88,7 @@ static void acquire(struct sync *self)
                                       .attempt = self->machine.attempt};
     self->claim = syncbus_acquire(service_client(self->service), &wish);
     if (self->claim == 0) // too many wishes at once: again in a while
-        follow(self, SYNC_EVENT_REFUSED);
+        follow(self, SYNC_EVENT_REFUSED, false);
 }
 
 static void start_fetch(struct sync *self)
@@ -84,18 +96,43 @@ static void start_fetch(struct sync *self)
     struct fault fault = {.err = ERR_OK};
     self->run.token = self->machine.token;
     self->transfer_ms = clock_boot_ms();
-    if (fetch_start(self->fetch, self->transfer_ms, &fault) == ERR_OK)
+    if (download_start(self->download, self->transfer_ms, &fault) == ERR_OK)
         return;
     self->run.fault = fault;
-    follow(self, SYNC_EVENT_FETCHED);
+    follow(self, SYNC_EVENT_FETCHED, false);
+}
+
+// Nothing has changed: that is stored at once, as it is one small entry.
+static void keep(struct sync *self)
+{
+    struct fault fault = {.err = ERR_OK};
+    Sb__Result result = SB__RESULT__INIT;
+    if (delta_keep(self->store, &self->run, &result, &fault) != ERR_OK) {
+        break_off(self, &fault);
+        return;
+    }
+    news_look(self->news);
+    follow(self, SYNC_EVENT_APPLIED, true);
 }
 
 static void start_apply(struct sync *self)
 {
     struct fault fault = {.err = ERR_OK};
-    self->run.bytes = fetch_done(self->fetch);
-    self->run.yields = self->machine.yields;
-    if (apply_start(self->store, fetch_spool(self->fetch), &self->run, service_transfers(self->service),
+    struct delta_run *run = &self->run;
+    run->bytes = download_done(self->download);
+    run->yields = self->machine.yields;
+    if (download_not_modified(self->download)) {
+        keep(self);
+        return;
+    }
+    self->found = download_remember(self->download, &self->known, run->started_ms);
+    run->validator = &self->found;
+    run->page_ends = download_pages(self->download, &run->page_count);
+    run->withhold = download_withheld(self->download);
+    if (run->withhold != NULL)
+        log_write(LOG_LEVEL_WARNING, "deletions withheld", "job=%s run=%" PRIu64 " why=%s", self->job->name,
+                  run->run, run->withhold);
+    if (apply_start(self->store, download_spool(self->download), run, service_transfers(self->service),
                     &self->apply, &fault) == ERR_OK)
         return;
     break_off(self, &fault);
@@ -122,7 +159,7 @@ static void act(struct sync *self, enum sync_action action)
     case SYNC_ACTION_WITHDRAW: syncbus_withdraw(client, self->claim); break;
     case SYNC_ACTION_FETCH: start_fetch(self); break;
     case SYNC_ACTION_CUT:
-        fetch_cut(self->fetch);
+        download_cut(self->download);
         count_transfer(self);
         break;
     case SYNC_ACTION_RELEASE: syncbus_release(client, self->claim, false); break;
@@ -237,21 +274,36 @@ static void on_notice(void *arg, const struct syncbus_notice *notice)
     }
 }
 
+// What the broker judges by whether a fetch hangs, and says when it will end.
+static void tell_progress(struct sync *self)
+{
+    if (self->transfer_ms != 0)
+        syncbus_progress(service_client(self->service), self->claim, download_done(self->download),
+                         download_total(self->download));
+}
+
 static void on_transfer(void *arg, CURL *easy, CURLcode result)
 {
     struct sync *self = arg;
-    if (!fetch_is(self->fetch, easy))
+    if (!download_is(self->download, easy))
         return;
     // A lease that is over by now may already be an order's: what came after its end does not count.
     if (syncbus_left_ms(service_client(self->service), self->claim) <= 0) {
-        fetch_cut(self->fetch);
-        fetch_forget(self->fetch);
+        download_cut(self->download);
+        download_forget(self->download);
         step(self, (struct sync_event){.kind = SYNC_EVENT_LOST});
         return;
     }
     struct fault fault = {.err = ERR_OK};
-    enum err err = fetch_ended(self->fetch, result, &fault);
-    fetched(self, err, &fault);
+    bool more = false;
+    enum err err = download_ended(self->download, result, clock_boot_ms(), &more, &fault);
+    tell_progress(self);
+    if (err != ERR_OK || !more) {
+        fetched(self, err, &fault);
+        return;
+    }
+    count_transfer(self);
+    step(self, (struct sync_event){.kind = SYNC_EVENT_PART});
 }
 
 static void on_time(void *arg, int64_t boot_ms, int64_t wall_ms)
@@ -259,10 +311,8 @@ static void on_time(void *arg, int64_t boot_ms, int64_t wall_ms)
     (void)wall_ms;
     struct sync *self = arg;
     struct fault fault = {.err = ERR_OK};
-    if (self->transfer_ms != 0)
-        syncbus_progress(service_client(self->service), self->claim, fetch_done(self->fetch),
-                         fetch_total(self->fetch));
-    enum err err = fetch_time(self->fetch, boot_ms, &fault);
+    tell_progress(self);
+    enum err err = download_time(self->download, boot_ms, &fault);
     if (err != ERR_OK)
         fetched(self, err, &fault);
     if (self->apply != NULL && apply_is_done(self->apply))
@@ -279,7 +329,7 @@ static int64_t on_deadline(void *arg)
 {
     const struct sync *self = arg;
     int64_t deadline = sync_machine_deadline(&self->machine);
-    int64_t transfer = fetch_deadline(self->fetch);
+    int64_t transfer = download_deadline(self->download);
     int64_t news = news_deadline(self->news);
     deadline = transfer < deadline ? transfer : deadline;
     return news < deadline ? news : deadline;
@@ -318,17 +368,27 @@ static enum err open_all(struct sync *self, const struct config *config, bool st
     if (err != ERR_OK)
         return err;
     snprintf(spool, sizeof spool, "%s/spool", self->job->data);
-    err = fetch_new(&self->job->source, NULL, spool, service_transfers(self->service), &self->fetch, fault);
+    err = download_new(self->job, spool, service_transfers(self->service), &self->download, fault);
     if (err != ERR_OK)
         return err;
     return news_new(self->job->name, self->store, self->service, &self->news, fault);
+}
+
+// Between the pages of an export that has none is nowhere: it is cut.
+static enum sync_yield yield_of(const struct config_job *job)
+{
+    switch (job->yield) {
+    case YIELD_FINISH: return SYNC_YIELD_NEVER;
+    case YIELD_PAGE: return job->source.page_parameter != NULL ? SYNC_YIELD_PART : SYNC_YIELD_CUT;
+    default: return SYNC_YIELD_CUT;
+    }
 }
 
 enum err sync_serve(const struct config *config, const struct config_job *job, bool standby,
                     struct fault *fault)
 {
     struct sync self = {.job = job, .resource = config->resources[job->resource].name};
-    const struct sync_options options = {.yields = job->yield != YIELD_FINISH, .max_yields = job->max_yields};
+    const struct sync_options options = {.yield = yield_of(job), .max_yields = job->max_yields};
     const struct service_handler handler = {.notice = on_notice,
                                             .transfer = on_transfer,
                                             .time = on_time,
@@ -356,7 +416,7 @@ enum err sync_serve(const struct config *config, const struct config_job *job, b
             *fault = self.broken;
     }
     news_destroy(&self.news);
-    fetch_destroy(&self.fetch);
+    download_destroy(&self.download);
     delta_close(&self.store);
     service_destroy(&self.service);
     return err == ERR_STOPPED ? ERR_OK : err; // a standby that was not needed

@@ -35,6 +35,7 @@ class KilledSync(unittest.TestCase):
         self.bus.wait_for(lambda: self.bus.succeeded("prices"), "the run to end well", 90)
         last = self.bus.job("prices").last
         self.bus.stop("sync-prices")
+        self.bus.write_config(lambda config: config["jobs"]["prices"]["source"].update(full_every="1ms"))
         result = self.once()
         self.assertEqual((result["unchanged"], result["created"], result["changed"], result["deleted"]),
                          (self.rows, 0, 0, 0))

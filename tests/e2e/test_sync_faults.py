@@ -15,7 +15,7 @@ class BrokenExports(unittest.TestCase):
     """Without a broker: every fault of the ERP ends the sync with exit code 1, one line that says why, and an untouched store."""
 
     def setUp(self):
-        limits = {"max_size": "256KiB", "stall_timeout": "400ms", "timeout": "3s", "connect_timeout": "1s"}
+        limits = {"full_every": "1ms", "max_size": "256KiB", "stall_timeout": "400ms", "timeout": "3s", "connect_timeout": "1s"}
         self.bus = Bus(jobs={"prices": {"source": limits}}, erp=("--generate", str(ROWS), "--seed", "1"))
         self.addCleanup(self.bus.close)
         self.bus.start("erp")
@@ -99,6 +99,7 @@ class Yielding(unittest.TestCase):
     def assert_as_if_undisturbed(self):
         """A whole fetch in one piece finds nothing that differs from what was put together."""
         self.bus.stop("sync-prices")
+        self.bus.write_config(lambda config: config["jobs"]["prices"]["source"].update(full_every="1ms"))
         done = subprocess.run([lib.BIN / "syncbus-sync", "prices", "--once", "--config", self.bus.config_path],
                               capture_output=True, text=True, timeout=60)
         result = json.loads(done.stdout)

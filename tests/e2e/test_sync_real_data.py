@@ -11,7 +11,7 @@ from bus import Bus
 
 FUEL = lib.real_data("fuel-it")
 NORTHWIND = lib.real_data("northwind")
-PIPED = {"format": "csv", "csv": {"delimiter": "|", "quote": "none", "skip_lines": 1, "header": True}}
+PIPED = {"full_every": "1ms", "format": "csv", "csv": {"delimiter": "|", "quote": "none", "skip_lines": 1, "header": True}}
 STATIONS = {"key": ["idImpianto"], "source": PIPED}
 PRICES = {"key": ["idImpianto", "descCarburante", "isSelf"], "ignore": ["dtComu"], "source": PIPED}
 EXPORTS = {"customers": "anagrafica_impianti_attivi.csv.gz", "prices": "prezzo_alle_8.csv.gz"}

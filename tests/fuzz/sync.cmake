@@ -2,3 +2,4 @@
 foreach(TARGET fuzz_csv fuzz_json fuzz_record)
   syncbus_fuzz_target(${TARGET} sync_data)
 endforeach()
+syncbus_fuzz_target(fuzz_answer sync_fetch)

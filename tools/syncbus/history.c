@@ -9,7 +9,7 @@
 static void print_runs(const Sb__RunList *list)
 {
     static const char *const columns[] = {">RUN",  "JOB",      "DUE",      "STAGE",    ">YIELDS", ">QUEUED",
-                                          ">TOOK", ">CREATED", ">CHANGED", ">DELETED", "ERROR"};
+                                          ">TOOK", ">CREATED", ">CHANGED", ">DELETED", "NOTE"};
     struct table *table = table_new(columns, 11);
     for (size_t i = 0; i < list->n_runs; i++) {
         const Sb__RunState *run = list->runs[i];
@@ -21,14 +21,14 @@ static void print_runs(const Sb__RunList *list)
         (void)snprintf(created, sizeof created, "%" PRIu64, result->created);
         (void)snprintf(changed, sizeof changed, "%" PRIu64, result->changed);
         (void)snprintf(deleted, sizeof deleted, "%" PRIu64, result->deleted);
-        table_row(table,
-                  (const char *const[]){number, run->job, cli_time(run->due_ms, due, sizeof due),
-                                        json_enum(&sb__stage__descriptor, (int)run->stage), yields,
-                                        duration_format((int64_t)run->queued_ms, queued, sizeof queued),
-                                        run->ended_ms > 0
-                                            ? duration_format(run->ended_ms - run->due_ms, took, sizeof took)
-                                            : "-",
-                                        created, changed, deleted, result->error});
+        table_row(
+            table,
+            (const char *const[]){
+                number, run->job, cli_time(run->due_ms, due, sizeof due),
+                json_enum(&sb__stage__descriptor, (int)run->stage), yields,
+                duration_format((int64_t)run->queued_ms, queued, sizeof queued),
+                run->ended_ms > 0 ? duration_format(run->ended_ms - run->due_ms, took, sizeof took) : "-",
+                created, changed, deleted, result->not_modified ? "not modified" : result->error});
     }
     table_print(&table);
 }

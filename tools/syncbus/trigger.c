@@ -20,7 +20,8 @@ static int print_end(const struct cli *cli, const Sb__RunState *run)
                      " unchanged, %" PRIu64 " deleted, %" PRIu64 " rejected%s%s\n",
                      run->run, run->job, json_enum(&sb__stage__descriptor, (int)run->stage), result->created,
                      result->changed, result->unchanged, result->deleted, result->rejected,
-                     result->error[0] != '\0' ? "; " : "", result->error);
+                     result->not_modified || result->error[0] != '\0' ? "; " : "",
+                     result->not_modified ? "not modified" : result->error);
     } else {
         (void)printf("run %" PRIu64 " of %s %s\n", run->run, run->job,
                      json_enum(&sb__stage__descriptor, (int)run->stage));

@@ -285,18 +285,85 @@ static void what_a_later_version_does_is_warned_of_or_refused(void **state)
 {
     (void)state;
     struct told told = {0};
-    struct config *config = accepted(
-        RESOURCE
-        "jobs: {a: {every: 1m, key: [id], yield: page,"
-        " delete_guard: {max_share: 10%}, index: [], source: {url: \"http://x/y\", full_every: 24h}}}\n",
-        1, &told);
-    assert_int_equal(told.lines, 4);
-    assert_non_null(strstr(told.text, "f.yaml:2:41: warning: jobs.a.yield: page acts as abort"));
+    struct config *config =
+        accepted(RESOURCE "jobs: {a: {every: 1m, key: [id],"
+                          " delete_guard: {max_share: 10%}, index: [], source: {url: \"http://x/y\"}}}\n",
+                 1, &told);
+    assert_int_equal(told.lines, 2);
     config_destroy(&config);
     refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", format: pdf}}}\n",
             "\"pdf\" is not supported");
-    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", page: {size: 1}}}}\n",
-            "page: is not supported");
+}
+
+#define SOURCE(options)                                                                                      \
+    RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", " options "}}}\n"
+
+static void pages_and_full_fetches_are_read_and_fit_together(void **state)
+{
+    (void)state;
+    struct told told = {0};
+    struct config *config = accepted(SMALL, 1, &told);
+    const struct config_source *source = &config->jobs[0].source;
+    assert_null(source->page_parameter);
+    assert_null(source->full_url);
+    assert_int_equal(source->full_every_ms, 24 * 3600 * 1000);
+    config_destroy(&config);
+    config =
+        accepted(SOURCE("page: {parameter: p, size: 200, size_parameter: n, first: 0, total_header: X-All},"
+                        " complete: false, full_url: \"http://x/all\", full_every: 7d"),
+                 1, &told);
+    source = &config->jobs[0].source;
+    assert_string_equal(source->page_parameter, "p");
+    assert_int_equal(source->page_size, 200);
+    assert_string_equal(source->page_size_parameter, "n");
+    assert_int_equal(source->page_first, 0);
+    assert_string_equal(source->page_total_header, "X-All");
+    assert_string_equal(source->full_url, "http://x/all");
+    assert_int_equal(source->full_every_ms, 7 * 24 * 3600 * 1000);
+    assert_int_equal(told.lines, 0);
+    config_destroy(&config);
+    refused(SOURCE("page: {parameter: page}"), "source.page needs both `parameter` and `size`");
+    refused(SOURCE("page: {size: 200}"), "source.page needs both `parameter` and `size`");
+    refused(SOURCE("page: {parameter: page, size: 0}"), "0 is out of range");
+    refused(SOURCE("page: {parameter: size, size: 5}"), "size_parameter are the same");
+    refused(SOURCE("full_url: \"http://x/all\""), "goes with `complete: false` only");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id],"
+                     " source: {url: \"file:///x/y\", page: {parameter: page, size: 1}}}}\n",
+            "source.page goes with http:// and https:// only");
+}
+
+static void the_text_of_a_job_differs_when_any_of_its_options_does(void **state)
+{
+    (void)state;
+    static const char *const variants[] = {
+        SOURCE("complete: true"),
+        SOURCE("format: json"),
+        SOURCE("csv: {delimiter: \";\"}"),
+        SOURCE("csv: {null_as: [a, b]}"),
+        SOURCE("csv: {null_as: [\"a 1:b\"]}"),
+        SOURCE("headers: {Accept: a}"),
+        SOURCE("headers: {Accept: {env: a}}"),
+        SOURCE("page: {parameter: page, size: 2}"),
+        SOURCE("page: {parameter: page, size: 3}"),
+        SOURCE("max_size: 1MiB"),
+        RESOURCE "jobs: {a: {every: 1m, key: [id, b], source: {url: \"http://x/y\"}}}\n",
+        RESOURCE "jobs: {a: {every: 1m, key: [id], ignore: [b], source: {url: \"http://x/y\"}}}\n",
+        RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/z\"}}}\n",
+    };
+    enum { COUNT = sizeof variants / sizeof *variants };
+    struct buffer texts[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        struct config *config = accepted(variants[i], 1, &(struct told){0});
+        buffer_init(&texts[i], 1 << 16);
+        assert_int_equal(config_job_text(&config->jobs[0], &texts[i]), ERR_OK);
+        for (size_t other = 0; other < i; other++)
+            if (texts[i].size == texts[other].size &&
+                memcmp(texts[i].data, texts[other].data, texts[i].size) == 0)
+                fail_msg("%s\nreads as\n%s", variants[i], variants[other]);
+        config_destroy(&config);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        buffer_free(&texts[i]);
 }
 
 static void policies_are_read_and_have_the_defaults_that_disturb_least(void **state)
@@ -360,6 +427,8 @@ int main(void)
         cmocka_unit_test(two_stores_cannot_share_a_directory),
         cmocka_unit_test(tcp_is_only_for_loopback),
         cmocka_unit_test(what_a_later_version_does_is_warned_of_or_refused),
+        cmocka_unit_test(pages_and_full_fetches_are_read_and_fit_together),
+        cmocka_unit_test(the_text_of_a_job_differs_when_any_of_its_options_does),
         cmocka_unit_test(policies_are_read_and_have_the_defaults_that_disturb_least),
         cmocka_unit_test(many_errors_are_told_at_once_but_not_without_end),
         cmocka_unit_test(a_value_of_a_header_is_never_shown),

@@ -199,6 +199,54 @@ static void a_cut_export_begins_anew_where_the_erp_has_only_a_weak_validator_or_
     assert_null(strstr(asked, "Range"));
 }
 
+// Aims the fetch at its URL with what is known of it, and gives the request.
+static const char *aimed(const char *etag, const char *date, const char *answer, enum err err)
+{
+    const struct fetch_aim aim = {.url = url, .etag = etag, .last_modified = date};
+    assert_int_equal(fetch_aim(fetch, &aim, &fault), ERR_OK);
+    serve(answer, NULL);
+    assert_int_equal(whole(), err);
+    return erp.requests[0];
+}
+
+#define DATE      "Tue, 14 Nov 2023 22:13:10 GMT"
+#define UNCHANGED "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+
+static void what_is_known_is_asked_about_by_its_tag_or_else_by_its_time(void **state)
+{
+    (void)state;
+    const char *asked = aimed("W/\"v1\"", DATE, UNCHANGED, ERR_OK);
+    assert_non_null(strstr(asked, "If-None-Match: W/\"v1\"\r\n"));
+    assert_null(strstr(asked, "If-Modified-Since"));
+    assert_true(fetch_not_modified(fetch));
+    assert_int_equal(fetch_done(fetch), 0);
+    asked = aimed("", DATE, UNCHANGED, ERR_OK);
+    assert_non_null(strstr(asked, "If-Modified-Since: " DATE "\r\n"));
+    assert_null(strstr(asked, "If-None-Match"));
+    asked = aimed("\"v1\"", NULL, HEAD "Content-Length: 2\r\n\r\nid", ERR_OK);
+    assert_false(fetch_not_modified(fetch));
+    assert_spool("id");
+    asked = aimed(NULL, NULL, UNCHANGED, ERR_CORRUPT);
+    assert_null(strstr(asked, "If-"));
+    assert_non_null(strstr(fault.text, "which was not asked"));
+}
+
+static void the_rest_of_a_cut_export_is_not_asked_for_with_the_condition_of_the_last_one(void **state)
+{
+    (void)state;
+    const struct fetch_aim aim = {.url = url, .etag = "\"v0\""};
+    assert_int_equal(fetch_aim(fetch, &aim, &fault), ERR_OK);
+    const char *asked =
+        cut_and_go_on(HEAD "ETag: \"v1\"\r\nAccept-Ranges: bytes\r\nContent-Length: 8\r\n\r\nabcd",
+                      "HTTP/1.1 206 Partial Content\r\nConnection: close\r\nETag: \"v1\"\r\n"
+                      "Content-Range: bytes 4-7/8\r\nContent-Length: 4\r\n\r\nefgh",
+                      ERR_OK);
+    assert_non_null(strstr(erp.requests[0], "If-None-Match: \"v0\"\r\n"));
+    assert_non_null(strstr(asked, "If-Range: \"v1\"\r\n"));
+    assert_null(strstr(asked, "If-None-Match"));
+    assert_spool("abcdefgh");
+}
+
 static void another_part_than_the_one_asked_for_fails(void **state)
 {
     (void)state;
@@ -327,6 +375,8 @@ int main(void)
         story(a_cut_export_goes_on_at_its_byte_where_the_erp_can),
         story(a_cut_export_that_changed_meanwhile_begins_anew),
         story(a_cut_export_begins_anew_where_the_erp_has_only_a_weak_validator_or_no_ranges),
+        story(what_is_known_is_asked_about_by_its_tag_or_else_by_its_time),
+        story(the_rest_of_a_cut_export_is_not_asked_for_with_the_condition_of_the_last_one),
         story(another_part_than_the_one_asked_for_fails),
         story(a_part_of_another_version_fails),
         story(an_export_cut_short_fails_with_and_without_a_length),

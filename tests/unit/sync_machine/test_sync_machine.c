@@ -62,10 +62,10 @@ static void refused(int64_t now_ms, bool over)
     give(&(struct sync_event){.kind = SYNC_EVENT_REFUSED, .now_ms = now_ms, .over = over});
 }
 
-static void start(bool yields, uint32_t max_yields)
+static void start(enum sync_yield yield, uint32_t max_yields)
 {
     trace[0] = '\0';
-    sync_machine_init(&machine, &(struct sync_options){.yields = yields, .max_yields = max_yields}, 0, 0);
+    sync_machine_init(&machine, &(struct sync_options){.yield = yield, .max_yields = max_yields}, 0, 0);
 }
 
 static void told(const char *story)
@@ -77,7 +77,7 @@ static void told(const char *story)
 static void a_run_is_queued_fetched_and_applied_and_holds_its_lease_only_while_it_fetches(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     granted(100);
     ended(SYNC_EVENT_FETCHED, true);
@@ -89,7 +89,7 @@ static void a_run_is_queued_fetched_and_applied_and_holds_its_lease_only_while_i
 static void a_repeated_tick_of_a_run_in_hand_or_ended_does_nothing(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     tick(7, 1);
     granted(100);
@@ -108,7 +108,7 @@ static void a_run_whose_result_is_stored_is_not_begun_again_after_a_restart(void
 {
     (void)state;
     trace[0] = '\0';
-    sync_machine_init(&machine, &(struct sync_options){.yields = true, .max_yields = 3}, 7, 1);
+    sync_machine_init(&machine, &(struct sync_options){.yield = SYNC_YIELD_CUT, .max_yields = 3}, 7, 1);
     tick(7, 1);
     told("[idle]");
     tick(7, 2);
@@ -118,7 +118,7 @@ static void a_run_whose_result_is_stored_is_not_begun_again_after_a_restart(void
 static void asked_to_yield_the_policy_abort_cuts_gives_back_and_queues_again(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     granted(100);
     told("begin acquire [queued] fetch [fetching]");
@@ -134,7 +134,7 @@ static void asked_to_yield_the_policy_abort_cuts_gives_back_and_queues_again(voi
 static void asked_to_yield_the_policy_finish_goes_on(void **state)
 {
     (void)state;
-    start(false, 3);
+    start(SYNC_YIELD_NEVER, 3);
     tick(7, 1);
     granted(100);
     happens(SYNC_EVENT_YIELD);
@@ -145,7 +145,7 @@ static void asked_to_yield_the_policy_finish_goes_on(void **state)
 static void a_run_that_yielded_max_yields_times_finishes_its_fetch(void **state)
 {
     (void)state;
-    start(true, 2);
+    start(SYNC_YIELD_CUT, 2);
     tick(7, 1);
     for (uint64_t token = 100; token < 103; token++) {
         granted(token);
@@ -163,7 +163,7 @@ static void a_run_that_yielded_max_yields_times_finishes_its_fetch(void **state)
 static void a_lost_lease_cuts_the_fetch_and_queues_the_same_run_again(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     granted(100);
     happens(SYNC_EVENT_LOST);
@@ -175,7 +175,7 @@ static void a_lost_lease_cuts_the_fetch_and_queues_the_same_run_again(void **sta
 static void a_failed_fetch_gives_the_lease_back_and_records_the_failure(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     granted(100);
     ended(SYNC_EVENT_FETCHED, false);
@@ -187,7 +187,7 @@ static void a_failed_fetch_gives_the_lease_back_and_records_the_failure(void **s
 static void another_attempt_of_the_run_in_hand_is_a_new_start(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     tick(7, 2);
     told("begin acquire [queued] withdraw begin acquire [queued]");
@@ -199,7 +199,7 @@ static void another_attempt_of_the_run_in_hand_is_a_new_start(void **state)
 static void a_tick_that_comes_while_applying_waits_for_the_end(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     granted(100);
     ended(SYNC_EVENT_FETCHED, true);
@@ -213,7 +213,7 @@ static void a_tick_that_comes_while_applying_waits_for_the_end(void **state)
 static void a_refused_wish_is_made_again_after_a_while(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     refused(5000, false);
     assert_int_equal(sync_machine_deadline(&machine), 5000 + SYNC_RETRY_MS);
@@ -226,7 +226,7 @@ static void a_refused_wish_is_made_again_after_a_while(void **state)
 static void a_run_that_the_broker_knows_no_more_is_dropped_and_its_next_tick_begins_it_again(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     refused(5000, true);
     tick(7, 1);
@@ -236,7 +236,7 @@ static void a_run_that_the_broker_knows_no_more_is_dropped_and_its_next_tick_beg
 static void late_events_of_another_state_do_nothing(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     granted(1);
     happens(SYNC_EVENT_YIELD);
     happens(SYNC_EVENT_LOST);
@@ -250,7 +250,7 @@ static void late_events_of_another_state_do_nothing(void **state)
 static void a_stop_leaves_the_erp_before_the_lease_and_takes_no_more_runs(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     granted(100);
     happens(SYNC_EVENT_STOP);
@@ -262,7 +262,7 @@ static void a_stop_leaves_the_erp_before_the_lease_and_takes_no_more_runs(void *
 static void a_stop_lets_an_apply_end(void **state)
 {
     (void)state;
-    start(true, 3);
+    start(SYNC_YIELD_CUT, 3);
     tick(7, 1);
     granted(100);
     ended(SYNC_EVENT_FETCHED, true);
@@ -275,15 +275,97 @@ static void a_stop_lets_an_apply_end(void **state)
         "begin acquire [queued] fetch [fetching] release apply [applying] [applying] [applying] [succeeded]");
 }
 
-// Whether the actions so far leave a lease held, a wish open, a transfer running: each must fit the state.
-static void any_order_of_events_keeps_lease_wish_and_transfer_in_step_with_the_state(void **state)
+static void asked_to_yield_the_policy_page_lets_the_page_end_steps_aside_and_goes_on_with_the_next(
+    void **state)
 {
     (void)state;
+    start(SYNC_YIELD_PART, 3);
+    tick(7, 1);
+    granted(100);
+    happens(SYNC_EVENT_PART);
+    told("begin acquire [queued] fetch [fetching] fetch [fetching]");
+    happens(SYNC_EVENT_YIELD);
+    happens(SYNC_EVENT_YIELD);
+    told("[fetching] [fetching]");
+    happens(SYNC_EVENT_PART);
+    told("yield acquire [queued]");
+    granted(105);
+    happens(SYNC_EVENT_PART);
+    ended(SYNC_EVENT_FETCHED, true);
+    told("fetch [fetching] fetch [fetching] release apply [applying]");
+    assert_int_equal(machine.yields, 1);
+}
+
+static void a_page_that_is_the_last_is_not_followed_by_a_yield(void **state)
+{
+    (void)state;
+    start(SYNC_YIELD_PART, 3);
+    tick(7, 1);
+    granted(100);
+    happens(SYNC_EVENT_YIELD);
+    ended(SYNC_EVENT_FETCHED, true);
+    ended(SYNC_EVENT_APPLIED, true);
+    told("begin acquire [queued] fetch [fetching] [fetching] release apply [applying] [succeeded]");
+    assert_int_equal(machine.yields, 0);
+}
+
+static void a_wish_to_yield_ends_with_the_lease_that_it_was_for(void **state)
+{
+    (void)state;
+    start(SYNC_YIELD_PART, 3);
+    tick(7, 1);
+    granted(100);
+    happens(SYNC_EVENT_YIELD);
+    happens(SYNC_EVENT_LOST);
+    granted(105);
+    happens(SYNC_EVENT_PART);
+    told("begin acquire [queued] fetch [fetching] [fetching] cut acquire [queued] fetch [fetching] fetch "
+         "[fetching]");
+}
+
+static void between_pages_too_a_run_that_yielded_max_yields_times_finishes_its_fetch(void **state)
+{
+    (void)state;
+    start(SYNC_YIELD_PART, 1);
+    tick(7, 1);
+    granted(100);
+    happens(SYNC_EVENT_YIELD);
+    happens(SYNC_EVENT_PART);
+    granted(105);
+    happens(SYNC_EVENT_YIELD);
+    happens(SYNC_EVENT_PART);
+    told("begin acquire [queued] fetch [fetching] [fetching] yield acquire [queued] fetch [fetching] "
+         "[fetching] fetch [fetching]");
+}
+
+static void the_policies_abort_and_finish_go_on_from_page_to_page(void **state)
+{
+    (void)state;
+    start(SYNC_YIELD_CUT, 3);
+    tick(7, 1);
+    granted(100);
+    happens(SYNC_EVENT_PART);
+    happens(SYNC_EVENT_YIELD);
+    granted(105);
+    happens(SYNC_EVENT_PART);
+    told("begin acquire [queued] fetch [fetching] fetch [fetching] cut yield acquire [queued] fetch "
+         "[fetching] fetch [fetching]");
+    start(SYNC_YIELD_NEVER, 3);
+    tick(7, 1);
+    granted(100);
+    happens(SYNC_EVENT_YIELD);
+    happens(SYNC_EVENT_PART);
+    told("begin acquire [queued] fetch [fetching] [fetching] fetch [fetching]");
+}
+
+// Whether the actions so far leave a lease held, a wish open, a transfer running: each must fit the state.
+static void keeps_in_step(enum sync_yield yield)
+{
     uint64_t seed = 1;
     bool wished = false;
     bool held = false;
     bool running = false;
-    start(true, 2);
+    start(yield, 2);
     for (int step = 0; step < 200000; step++) {
         seed = seed * 6364136223846793005U + 1442695040888963407U;
         struct sync_event event = {.kind = (enum sync_event_kind)((seed >> 33) % SYNC_EVENT_STOP),
@@ -300,7 +382,7 @@ static void any_order_of_events_keeps_lease_wish_and_transfer_in_step_with_the_s
             wished = false;
         } else if (event.kind == SYNC_EVENT_LOST && held) {
             held = false;
-        } else if (event.kind == SYNC_EVENT_FETCHED && running) {
+        } else if ((event.kind == SYNC_EVENT_FETCHED || event.kind == SYNC_EVENT_PART) && running) {
             running = false;
         }
         struct sync_update update;
@@ -334,6 +416,14 @@ static void any_order_of_events_keeps_lease_wish_and_transfer_in_step_with_the_s
     }
 }
 
+static void any_order_of_events_keeps_lease_wish_and_transfer_in_step_with_the_state(void **state)
+{
+    (void)state;
+    keeps_in_step(SYNC_YIELD_NEVER);
+    keeps_in_step(SYNC_YIELD_PART);
+    keeps_in_step(SYNC_YIELD_CUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +442,12 @@ int main(void)
         cmocka_unit_test(late_events_of_another_state_do_nothing),
         cmocka_unit_test(a_stop_leaves_the_erp_before_the_lease_and_takes_no_more_runs),
         cmocka_unit_test(a_stop_lets_an_apply_end),
+        cmocka_unit_test(
+            asked_to_yield_the_policy_page_lets_the_page_end_steps_aside_and_goes_on_with_the_next),
+        cmocka_unit_test(a_page_that_is_the_last_is_not_followed_by_a_yield),
+        cmocka_unit_test(a_wish_to_yield_ends_with_the_lease_that_it_was_for),
+        cmocka_unit_test(between_pages_too_a_run_that_yielded_max_yields_times_finishes_its_fetch),
+        cmocka_unit_test(the_policies_abort_and_finish_go_on_from_page_to_page),
         cmocka_unit_test(any_order_of_events_keeps_lease_wish_and_transfer_in_step_with_the_state),
     };
     return cmocka_run_group_tests_name("sync machine", tests, NULL, NULL);
