@@ -340,6 +340,7 @@ static void the_text_of_a_job_differs_when_any_of_its_options_does(void **state)
         SOURCE("format: json"),
         SOURCE("csv: {delimiter: \";\"}"),
         SOURCE("csv: {null_as: [a, b]}"),
+        SOURCE("csv: {null_as: [a, c]}"),
         SOURCE("csv: {null_as: [\"a 1:b\"]}"),
         SOURCE("headers: {Accept: a}"),
         SOURCE("headers: {Accept: {env: a}}"),
