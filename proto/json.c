@@ -22,19 +22,32 @@ static enum err add_escaped(unsigned char c, struct buffer *ret)
     }
 }
 
+// How many bytes at the start stand for themselves in a string.
+static size_t plain_size(const char *text, size_t size)
+{
+    size_t at = 0;
+    while (at < size) {
+        const unsigned char c = (unsigned char)text[at];
+        const size_t step = c < 0x80 ? 1 : utf8_character(text + at, size - at);
+        if (step == 0 || c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+            return at;
+        at += step;
+    }
+    return size;
+}
+
 enum err json_string(const char *text, size_t size, struct buffer *ret)
 {
     enum err err = buffer_add_byte(ret, '"');
     for (size_t at = 0; at < size && err == ERR_OK;) {
-        const unsigned char c = (unsigned char)text[at];
-        const size_t step = utf8_character(text + at, size - at);
-        if (step == 0)
-            err = buffer_add(ret, "\xef\xbf\xbd", 3);
-        else if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
-            err = add_escaped(c, ret);
-        else
-            err = buffer_add(ret, text + at, step);
-        at += step > 0 ? step : 1;
+        const size_t plain = plain_size(text + at, size - at);
+        if (plain > 0) {
+            err = buffer_add(ret, text + at, plain);
+            at += plain;
+        } else {
+            const unsigned char c = (unsigned char)text[at++];
+            err = c < 0x80 ? add_escaped(c, ret) : buffer_add(ret, "\xef\xbf\xbd", 3);
+        }
     }
     return err == ERR_OK ? buffer_add_byte(ret, '"') : err;
 }

@@ -57,6 +57,8 @@ struct decode_json {
     struct place *places;               // its fields; owned, FIELDS_MAX
     struct field *fields;               // the same, sorted; owned, FIELDS_MAX
     size_t count;                       // of fields
+    uint16_t *order;                    // which place comes where among the sorted; owned, FIELDS_MAX
+    size_t ordered;                     // how many of these hold, each place once
     char why[160];                      // what is wrong with the record; "": nothing
     enum err err;                       // why a callback stopped the parser
     struct fault fault;                 // the same, in words
@@ -90,52 +92,96 @@ static void add_field(struct decode_json *self, const char *name, size_t name_si
     if (record_ignores(&self->job->ignore, name, name_size))
         return;
     const struct bytes trimmed = record_trim(value, value_size);
-    if (memchr(name, '\0', name_size) != NULL || memchr(value, '\0', value_size) != NULL)
-        spoil(self, "a NUL in a field");
-    else if (!utf8_valid(name, name_size) || !utf8_valid(value, value_size))
-        spoil(self, "not UTF-8 in a field");
-    else if (self->count == FIELDS_MAX)
+    char *text = NULL;
+    if (self->count == FIELDS_MAX)
         spoil(self, "too many fields");
+    else if (buffer_reserve(&self->text, name_size + trimmed.size, &text) != ERR_OK)
+        spoil(self, "too large");
     else {
-        struct place *place = &self->places[self->count];
-        *place = (struct place){.name = self->text.size,
-                                .name_size = name_size,
-                                .value = self->text.size + name_size,
-                                .value_size = trimmed.size,
-                                .raw = raw};
-        if (buffer_add(&self->text, name, name_size) != ERR_OK ||
-            buffer_add(&self->text, trimmed.data, trimmed.size) != ERR_OK)
-            spoil(self, "too large");
-        else
-            self->count++;
+        self->places[self->count++] = (struct place){.name = self->text.size,
+                                                     .name_size = name_size,
+                                                     .value = self->text.size + name_size,
+                                                     .value_size = trimmed.size,
+                                                     .raw = raw};
+        memcpy(text, name, name_size);
+        memcpy(text + name_size, trimmed.data, trimmed.size);
+        self->text.size += name_size + trimmed.size;
     }
 }
 
-static int compare_fields(const void *a, const void *b)
+// Whether all of it is ASCII without a NUL: looked at by words, since nearly all text is.
+static bool is_plain(const char *text, size_t size)
 {
-    const struct field *left = a;
-    const struct field *right = b;
-    return record_compare_names(left->name, left->name_size, right->name, right->name_size);
+    const uint64_t high = 0x8080808080808080u;
+    uint64_t word;
+    size_t at = 0;
+    for (; size - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text + at, sizeof word);
+        if (((word | ((word - 0x0101010101010101u) & ~word)) & high) != 0)
+            return false;
+    }
+    while (at < size && (signed char)text[at] > 0)
+        at++;
+    return at == size;
 }
 
-// Sorts the fields; of a name that came twice with one value one is kept, with two values neither.
-static void arrange_fields(struct decode_json *self)
+// Leaves out the fields that are no text.
+static void drop_damaged(struct decode_json *self)
 {
+    size_t kept = 0;
+    if (is_plain(self->text.data, self->text.size))
+        return;
     for (size_t i = 0; i < self->count; i++) {
         const struct place *place = &self->places[i];
+        const char *text = self->text.data;
+        if (memchr(text + place->name, '\0', place->name_size + place->value_size) != NULL)
+            spoil(self, "a NUL in a field");
+        else if (!utf8_valid(text + place->name, place->name_size) ||
+                 !utf8_valid(text + place->value, place->value_size))
+            spoil(self, "not UTF-8 in a field");
+        else
+            self->places[kept++] = *place;
+    }
+    self->count = kept;
+}
+
+static int compare_places(const void *a, const void *b, void *arg)
+{
+    const struct decode_json *self = arg;
+    const struct place *left = &self->places[*(const uint16_t *)a];
+    const struct place *right = &self->places[*(const uint16_t *)b];
+    return record_compare_names(self->text.data + left->name, left->name_size, self->text.data + right->name,
+                                right->name_size);
+}
+
+// Fills the fields in the order that is noted; true if their names ascend by it, each there once.
+static bool fill_fields(struct decode_json *self)
+{
+    bool ascending = true;
+    for (size_t i = 0; i < self->count; i++) {
+        const struct place *place = &self->places[self->order[i]];
         self->fields[i] = (struct field){.name = self->text.data + place->name,
                                          .name_size = place->name_size,
                                          .value = self->text.data + place->value,
                                          .value_size = place->value_size,
                                          .raw = place->raw};
+        ascending = ascending && (i == 0 || compare_places(&self->order[i - 1], &self->order[i], self) < 0);
     }
-    qsort(self->fields, self->count, sizeof *self->fields, compare_fields);
+    return ascending;
+}
+
+// Of a name that came twice with one value one is kept, with two values neither.
+static void drop_doubles(struct decode_json *self)
+{
     size_t kept = 0;
     for (size_t i = 0; i < self->count;) {
         const struct field *first = &self->fields[i];
         bool equal = true;
         size_t next = i + 1;
-        for (; next < self->count && compare_fields(first, &self->fields[next]) == 0; next++)
+        for (; next < self->count &&
+               record_compare_names(first->name, first->name_size, self->fields[next].name,
+                                    self->fields[next].name_size) == 0;
+             next++)
             equal = equal && first->value_size == self->fields[next].value_size &&
                     memcmp(first->value, self->fields[next].value, first->value_size) == 0;
         if (equal)
@@ -145,6 +191,23 @@ static void arrange_fields(struct decode_json *self)
         i = next;
     }
     self->count = kept;
+}
+
+// Sorts the fields by name. Records of one export have their fields in one order, nearly always: that of the
+// record before is tried first.
+static void arrange_fields(struct decode_json *self)
+{
+    drop_damaged(self);
+    if (self->ordered != self->count) {
+        for (size_t i = 0; i < self->count; i++)
+            self->order[i] = (uint16_t)i;
+        self->ordered = self->count;
+    }
+    if (fill_fields(self))
+        return;
+    qsort_r(self->order, self->count, sizeof *self->order, compare_places, self);
+    if (!fill_fields(self))
+        drop_doubles(self);
 }
 
 // ---------------------------------------------------------------- records
@@ -393,9 +456,10 @@ enum err decode_json_new(const struct config_job *job, const struct decode_sink 
     buffer_init(&self->text, RECORD_SIZE_MAX);
     self->places = calloc(FIELDS_MAX, sizeof *self->places);
     self->fields = calloc(FIELDS_MAX, sizeof *self->fields);
+    self->order = calloc(FIELDS_MAX, sizeof *self->order);
     self->parser = yajl_alloc(&callbacks, NULL, self);
     enum err err = ERR_OK;
-    if (self->places == NULL || self->fields == NULL || self->parser == NULL)
+    if (self->places == NULL || self->fields == NULL || self->order == NULL || self->parser == NULL)
         err = fault_set(fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY));
     // What is no UTF-8 spoils its record (add_field), not the whole export.
     if (err == ERR_OK && yajl_config(self->parser, yajl_dont_validate_strings, 1) == 0)
@@ -425,6 +489,7 @@ void decode_json_destroy(struct decode_json **self_p)
     buffer_free(&self->text);
     free(self->places);
     free(self->fields);
+    free(self->order);
     free(self->path);
     free(self);
     *self_p = NULL;

@@ -52,6 +52,17 @@ static void numbers_keep_the_text_they_were_written_with(void **state)
                 "1: id=12345678901234567890123# p=3e-05# q=1.10#\n");
 }
 
+static void fields_are_sorted_whatever_order_the_record_before_had(void **state)
+{
+    (void)state;
+    assert_rows(
+        ARRAY,
+        "[{\"id\":1,\"c\":2,\"b\":3},{\"id\":2,\"c\":2,\"b\":3},{\"b\":3,\"id\":3,\"c\":2},{\"id\":4},"
+        "{\"b\":1,\"id\":5,\"b\":1},{\"c\":1,\"a\":2,\"id\":6,\"d\":3},{\"id\":7,\"b\":1,\"c\":2}]",
+        "1: b=3# c=2# id=1#\n2: b=3# c=2# id=2#\n3: b=3# c=2# id=3#\n4: id=4#\n5: b=1# id=5#\n"
+        "6: a=2# c=1# d=3# id=6#\n7: b=1# c=2# id=7#\n");
+}
+
 static void records_lie_at_a_path(void **state)
 {
     (void)state;
@@ -143,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nested_values_are_flattened_with_dots),
         cmocka_unit_test(numbers_keep_the_text_they_were_written_with),
+        cmocka_unit_test(fields_are_sorted_whatever_order_the_record_before_had),
         cmocka_unit_test(records_lie_at_a_path),
         cmocka_unit_test(an_object_of_records_gives_each_its_name),
         cmocka_unit_test(ignored_fields_take_what_is_below_them_along),
