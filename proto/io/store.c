@@ -214,13 +214,16 @@ void store_end(struct store_txn **txn_p)
     *txn_p = NULL;
 }
 
-// Doubles the map, up to its limit. It may move, so it waits for this process's readers to end.
-static int grow(struct store *self)
+// Doubles the map until it has `wanted` bytes, up to its limit. It may move, so it waits for this process's
+// readers to end.
+static int grow(struct store *self, uint64_t wanted)
 {
     if (self->map_size >= self->map_size_max)
         return MDB_MAP_FULL;
-    uint64_t size = self->map_size * 2;
-    if (size > self->map_size_max)
+    uint64_t size = self->map_size;
+    while (size < wanted && size <= self->map_size_max / 2)
+        size *= 2;
+    if (size < wanted)
         size = self->map_size_max;
     (void)pthread_rwlock_wrlock(&self->map);
     const int code = mdb_env_set_mapsize(self->env, (size_t)size);
@@ -271,12 +274,29 @@ enum err store_write(struct store *self, store_body *body, void *arg, struct fau
         int code = 0;
         enum err err = attempt(self, body, arg, &code, fault);
         if (code == MDB_MAP_FULL) {
-            code = grow(self);
+            code = grow(self, self->map_size + 1);
             if (code == 0)
                 continue;
         }
         return code != 0 ? report(self, code, fault) : err;
     }
+}
+
+enum err store_make_room(struct store *self, uint64_t size, struct fault *fault)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    int code = mdb_env_info(self->env, &info);
+    if (code == 0)
+        code = mdb_env_stat(self->env, &stat);
+    if (code != 0)
+        return report(self, code, fault);
+    const uint64_t used = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+    const uint64_t wanted = size > UINT64_MAX - used ? UINT64_MAX : used + size;
+    // A map at its limit may still do: some of what is in use may be free inside.
+    if (wanted <= self->map_size || self->map_size >= self->map_size_max)
+        return ERR_OK;
+    return report(self, grow(self, wanted), fault);
 }
 
 // Keeps an error of LMDB in the transaction, so that it decides how the transaction ends.
@@ -410,6 +430,12 @@ enum err store_scan_next(struct store_scan *scan, struct bytes *ret_key, struct 
 enum err store_scan_previous(struct store_scan *scan, struct bytes *ret_key, struct bytes *ret_value)
 {
     return move(scan, (MDB_val){0}, MDB_PREV, ret_key, ret_value);
+}
+
+enum err store_scan_find(struct store_scan *scan, struct bytes key, struct bytes *ret_value)
+{
+    struct bytes found;
+    return move(scan, value_of(key), MDB_SET, &found, ret_value);
 }
 
 // ---------------------------------------------------------------- keys

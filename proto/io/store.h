@@ -42,6 +42,12 @@ enum err store_open(const char *path, const struct store_options *options, struc
 // Closes it; no transaction may be open. Sets the pointer to NULL; NULL is fine.
 void store_close(struct store **self_p);
 
+// Grows the map so that about `size` bytes more than are in use now fit into it, up to its limit: what is
+// known to be large is then written once, and not again after each time that the map was full. Waits for this
+// process's readers. ERR_NO_MEMORY, ERR_IO.
+SB_MUST_CHECK
+enum err store_make_room(struct store *self, uint64_t size, struct fault *fault);
+
 // A read transaction: one state of everything, however long it is open (keep it short). End it with
 // store_end.
 SB_MUST_CHECK
@@ -95,6 +101,11 @@ SB_MUST_CHECK
 enum err store_scan_next(struct store_scan *scan, struct bytes *ret_key, struct bytes *ret_value);
 SB_MUST_CHECK
 enum err store_scan_previous(struct store_scan *scan, struct bytes *ret_key, struct bytes *ret_value);
+
+// The value under exactly this key, ERR_NOT_FOUND when there is none. Costs less than store_get when the key
+// lies near the one before.
+SB_MUST_CHECK
+enum err store_scan_find(struct store_scan *scan, struct bytes key, struct bytes *ret_value);
 
 // Numbers as keys: big-endian, so that their order is the numbers'. The array is the caller's; the bytes
 // point into it.

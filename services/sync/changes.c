@@ -1,11 +1,13 @@
 #include "services/sync/changes.h"
 
+#include "services/sync/large.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
-enum { BLOCK_SIZE = 1 << 20, INDEX_MIN = 1024 };
+enum { BLOCK_MIN = 64 << 10, INDEX_MIN = 1024 };
 
 struct block {
     struct block *next; // older
@@ -38,10 +40,12 @@ static enum err keep(struct changes *self, const void *data, size_t size, struct
 {
     struct block *block = self->blocks;
     if (block == NULL || block->size - block->used < size) {
-        const size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        // A few changes take little, and many take few blocks.
+        const size_t usual = (self->size < LARGE_PAGE_SIZE ? BLOCK_MIN : LARGE_PAGE_SIZE) - sizeof *block;
+        const size_t room = size > usual ? size : usual;
         if (room > CHANGES_SIZE_MAX - self->size)
             return ERR_FULL;
-        block = malloc(sizeof *block + room);
+        block = large_alloc(sizeof *block + room);
         if (block == NULL)
             return ERR_NO_MEMORY;
         *block = (struct block){.next = self->blocks, .size = room};
@@ -63,12 +67,31 @@ static bool equal(struct bytes a, struct bytes b)
     return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
 }
 
-// The place of this key in the index, or the free one where it belongs.
-static size_t slot(const struct changes *self, struct bytes key)
+static uint64_t hash_of(struct bytes key)
 {
-    size_t at = (size_t)XXH3_64bits(key.data, key.size) & (self->index_size - 1);
-    while (self->index[at] != 0 && !equal(self->items[self->index[at] - 1].key, key))
-        at = (at + 1) & (self->index_size - 1);
+    return XXH3_64bits(key.data, key.size);
+}
+
+static size_t position_of(uint64_t entry)
+{
+    return (size_t)(uint32_t)entry - 1;
+}
+
+// The half of a hash that an entry keeps: it spares most looks at keys that are others.
+static uint64_t kept_half(uint64_t hash)
+{
+    return hash & ~(uint64_t)UINT32_MAX;
+}
+
+// The place of this key in the index, or the free one where it belongs.
+static size_t slot(const struct changes *self, struct bytes key, uint64_t hash)
+{
+    size_t at = (size_t)hash & (self->index_size - 1);
+    for (; self->index[at] != 0; at = (at + 1) & (self->index_size - 1)) {
+        const uint64_t entry = self->index[at];
+        if (kept_half(entry) == kept_half(hash) && equal(self->items[position_of(entry)].key, key))
+            break;
+    }
     return at;
 }
 
@@ -76,21 +99,26 @@ const struct change *changes_find(const struct changes *self, struct bytes key)
 {
     if (self->index_size == 0)
         return NULL;
-    const uint32_t position = self->index[slot(self, key)];
-    return position == 0 ? NULL : &self->items[position - 1];
+    const uint64_t entry = self->index[slot(self, key, hash_of(key))];
+    return entry == 0 ? NULL : &self->items[position_of(entry)];
 }
 
 static enum err grow_index(struct changes *self)
 {
     const size_t size = self->index_size == 0 ? INDEX_MIN : 2 * self->index_size;
-    uint32_t *index = calloc(size, sizeof *index);
+    uint64_t *index = calloc(size, sizeof *index);
     if (index == NULL)
         return ERR_NO_MEMORY;
+    for (size_t i = 0; i < self->count; i++) {
+        const uint64_t hash = hash_of(self->items[i].key);
+        size_t at = (size_t)hash & (size - 1);
+        while (index[at] != 0)
+            at = (at + 1) & (size - 1);
+        index[at] = kept_half(hash) | (i + 1);
+    }
     free(self->index);
     self->index = index;
     self->index_size = size;
-    for (size_t i = 0; i < self->count; i++)
-        self->index[slot(self, self->items[i].key)] = (uint32_t)(i + 1);
     return ERR_OK;
 }
 
@@ -112,7 +140,7 @@ static enum err grow_items(struct changes *self)
 enum err changes_add(struct changes *self, const struct change *change)
 {
     enum err err = self->count == self->capacity ? grow_items(self) : ERR_OK;
-    if (err == ERR_OK && 2 * (self->count + 1) > self->index_size)
+    if (err == ERR_OK && 4 * (self->count + 1) > 3 * self->index_size)
         err = grow_index(self);
     struct change kept = *change;
     if (err == ERR_OK)
@@ -121,10 +149,11 @@ enum err changes_add(struct changes *self, const struct change *change)
         err = keep(self, change->json.data, change->json.size, &kept.json);
     if (err != ERR_OK)
         return err;
-    const size_t at = slot(self, kept.key);
+    const uint64_t hash = hash_of(kept.key);
+    const size_t at = slot(self, kept.key, hash);
     assert(self->index[at] == 0);
     self->items[self->count++] = kept;
-    self->index[at] = (uint32_t)self->count;
+    self->index[at] = kept_half(hash) | self->count;
     return ERR_OK;
 }
 
@@ -158,7 +187,10 @@ static int compare(const void *a, const void *b)
 
 void changes_sort(struct changes *self)
 {
-    if (self->count > 0)
+    size_t sorted = 1;
+    while (sorted < self->count && compare(&self->items[sorted - 1], &self->items[sorted]) < 0)
+        sorted++;
+    if (sorted < self->count)
         qsort(self->items, self->count, sizeof *self->items, compare);
     free(self->index); // positions are not what they were
     self->index = NULL;

@@ -30,7 +30,7 @@ struct changes {
     struct change *items;   // in the order they came, until they are sorted
     size_t count;           // of them
     size_t capacity;        // room for so many
-    uint32_t *index;        // open addressing by key: position + 1, 0: free
+    uint64_t *index;        // open addressing by key: half of its hash, below that position + 1; 0: free
     size_t index_size;      // a power of two, or 0
     struct reject *rejects; // in the order they came
     size_t reject_count;    // of those that are kept

@@ -64,6 +64,14 @@ enum err delta_put_entity(struct store_txn *txn, const Sb__StoredEntity *entity)
     return delta_put_message(txn, TABLE_META, entity_key, &entity->base);
 }
 
+enum err delta_make_room(struct delta *self, uint64_t size, struct fault *fault)
+{
+    (void)pthread_mutex_lock(&self->write);
+    const enum err err = store_make_room(self->store, size, fault);
+    (void)pthread_mutex_unlock(&self->write);
+    return err;
+}
+
 enum err delta_write(struct delta *self, store_body *body, void *arg, struct fault *fault)
 {
     (void)pthread_mutex_lock(&self->write);

@@ -4,6 +4,7 @@
 #include "services/sync/changes.h"
 #include "services/sync/decode_pages.h"
 #include "services/sync/delta_store.h"
+#include "services/sync/look_up.h"
 #include "services/sync/pack.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@ struct compare {
     struct delta *self;
     const struct delta_run *run;
     struct store_txn *txn;  // the state that the export is compared with
+    struct look_up *stored; // finds records in it; owned
     uint64_t ids_end;       // of that state
     uint8_t *seen;          // one bit for each dense id: the export has a row of it
     uint8_t *kept;          // the same: a rejected row protects it from deletion
@@ -48,21 +50,6 @@ static enum err give_up(struct compare *self, enum err err, struct fault *fault)
 
 // ---------------------------------------------------------------- rows
 
-// Looks the key in hand up. ERR_NOT_FOUND: no such record.
-static enum err look_up(struct compare *self, struct stored_record *ret)
-{
-    uint8_t room[RECORD_STORE_KEY_SIZE];
-    struct bytes value;
-    const struct bytes whole = {.data = self->key.data, .size = self->key.size};
-    const struct bytes key = record_store_key(whole, room);
-    enum err err = store_get(self->txn, TABLE_RECORDS, key, &value);
-    if (err == ERR_OK)
-        err = delta_read_record(key, value, ret);
-    if (err == ERR_OK && ret->id >= self->ids_end)
-        err = ERR_CORRUPT;
-    return err;
-}
-
 static enum err reject(struct compare *self, const struct row *row, const char *why, struct fault *fault)
 {
     self->result->rejected++;
@@ -82,6 +69,7 @@ static enum err take_bad(struct compare *self, const struct row *row, struct fau
 {
     const struct words *names = &self->self->job->key;
     struct stored_record stored;
+    struct bytes key;
     enum err err = record_key(row, names, &self->key, NULL);
     if (err == ERR_NO_MEMORY)
         return give_up(self, err, fault);
@@ -89,7 +77,8 @@ static enum err take_bad(struct compare *self, const struct row *row, struct fau
         self->unreadable++;
         return reject(self, row, row->why, fault);
     }
-    err = look_up(self, &stored);
+    key = (struct bytes){.data = self->key.data, .size = self->key.size};
+    err = look_up_key(self->stored, key, &stored);
     if (err == ERR_OK)
         set_bit(self, self->kept, stored.id);
     else if (err != ERR_NOT_FOUND)
@@ -124,44 +113,58 @@ static enum err take_again(struct compare *self, const struct row *row, const ui
     return ERR_OK;
 }
 
+// A row that has a key, whose hash stands in `change`.
+static enum err take_keyed(struct compare *self, const struct row *row, struct change *change,
+                           struct fault *fault)
+{
+    struct stored_record stored;
+    const struct bytes key = {.data = self->key.data, .size = self->key.size};
+    const enum err err = look_up_key(self->stored, key, &stored);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return give_up(self, err, fault);
+    if (err == ERR_NOT_FOUND) {
+        const struct change *first = changes_find(&self->changes, key);
+        return first != NULL ? take_again(self, row, first->hash, change->hash, fault)
+                             : add_change(self, row, change, fault);
+    }
+    if (has_bit(self->seen, stored.id)) {
+        const struct change *first = changes_find(&self->changes, key);
+        return take_again(self, row, first != NULL ? first->hash : stored.hash, change->hash, fault);
+    }
+    set_bit(self, self->seen, stored.id);
+    if (memcmp(stored.hash, change->hash, RECORD_HASH_SIZE) == 0) {
+        self->result->unchanged++;
+        return ERR_OK;
+    }
+    change->op = SB__OP__OP_CHANGED;
+    change->id = stored.id;
+    return add_change(self, row, change, fault);
+}
+
 static enum err take_row(void *arg, const struct row *row, struct fault *fault)
 {
     struct compare *self = arg;
     struct fault why = {.err = ERR_OK};
-    struct stored_record stored;
     struct change change = {.op = SB__OP__OP_CREATED};
     self->result->seen++;
     if (row->why != NULL)
         return take_bad(self, row, fault);
-    enum err err = record_key(row, &self->self->job->key, &self->key, &why);
+    enum err err = record_hash(row, &self->scratch, change.hash);
+    if (err != ERR_OK)
+        return give_up(self, err, fault);
+    // The hash covers the key, so that an equal one is the same record.
+    const uint64_t id = look_up_equal(self->stored, change.hash);
+    if (id != 0 && !has_bit(self->seen, id)) {
+        set_bit(self, self->seen, id);
+        self->result->unchanged++;
+        return ERR_OK;
+    }
+    err = record_key(row, &self->self->job->key, &self->key, &why);
     if (err == ERR_NOT_FOUND || err == ERR_FULL) {
         self->unreadable++;
         return reject(self, row, why.text, fault);
     }
-    if (err == ERR_OK)
-        err = record_hash(row, &self->scratch, change.hash);
-    if (err == ERR_OK)
-        err = look_up(self, &stored);
-    if (err != ERR_OK && err != ERR_NOT_FOUND)
-        return give_up(self, err, fault);
-    const struct bytes key = {.data = self->key.data, .size = self->key.size};
-    if (err == ERR_NOT_FOUND) {
-        const struct change *first = changes_find(&self->changes, key);
-        return first != NULL ? take_again(self, row, first->hash, change.hash, fault)
-                             : add_change(self, row, &change, fault);
-    }
-    if (has_bit(self->seen, stored.id)) {
-        const struct change *first = changes_find(&self->changes, key);
-        return take_again(self, row, first != NULL ? first->hash : stored.hash, change.hash, fault);
-    }
-    set_bit(self, self->seen, stored.id);
-    if (memcmp(stored.hash, change.hash, RECORD_HASH_SIZE) == 0) {
-        self->result->unchanged++;
-        return ERR_OK;
-    }
-    change.op = SB__OP__OP_CHANGED;
-    change.id = stored.id;
-    return add_change(self, row, &change, fault);
+    return err == ERR_OK ? take_keyed(self, row, &change, fault) : give_up(self, err, fault);
 }
 
 // ---------------------------------------------------------------- deletions
@@ -437,6 +440,9 @@ static enum err begin_compare(struct compare *self, struct fault *fault)
         return err;
     self->ids_end = entity->ids_end;
     sb__stored_entity__free_unpacked(entity, NULL);
+    err = look_up_new(self->txn, self->ids_end, &self->stored);
+    if (err != ERR_OK)
+        return give_up(self, err, fault);
     self->seen = calloc(1, self->ids_end / 8 + 1);
     self->kept = calloc(1, self->ids_end / 8 + 1);
     if (self->seen == NULL || self->kept == NULL)
@@ -446,6 +452,7 @@ static enum err begin_compare(struct compare *self, struct fault *fault)
 
 static void end_compare(struct compare *self)
 {
+    look_up_destroy(&self->stored);
     store_end(&self->txn);
     changes_free(&self->changes);
     buffer_free(&self->key);
@@ -466,9 +473,20 @@ static enum err compare_all(struct compare *self, const char *spool, const atomi
                        : decode_file(job, spool, &sink, cancel, fault);
     if (err == ERR_OK)
         err = judge(self, fault);
+    look_up_destroy(&self->stored);
     store_end(&self->txn);
     changes_sort(&self->changes);
     return err;
+}
+
+// About what the commit will take of the map: each change lies in a record and in the feed, and what is there
+// already is copied by whole pages.
+static uint64_t room_for(const struct compare *self)
+{
+    enum { HEADS = 200, PAGE = 4096 };
+    const struct changes *changes = &self->changes;
+    return 3 * (uint64_t)changes->size + changes->count * (uint64_t)HEADS +
+           (changes->count - self->result->created) * (uint64_t)PAGE;
 }
 
 static void begin_result(const struct compare *self)
@@ -498,7 +516,9 @@ enum err delta_apply(struct delta *self, const char *spool, const struct delta_r
     result.apply_ms = (uint64_t)(clock_boot_ms() - start_ms);
     if (err == ERR_OK && !atomic_load(cancel)) {
         result.ok = true;
-        err = delta_write(self, write_all, &compare, &found);
+        err = delta_make_room(self, room_for(&compare), &found);
+        if (err == ERR_OK)
+            err = delta_write(self, write_all, &compare, &found);
         if (err != ERR_STALE)
             compare.broken = err;
     } else if (err == ERR_OK) {

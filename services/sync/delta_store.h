@@ -51,6 +51,10 @@ SB_MUST_CHECK
 enum err delta_put_message(struct store_txn *txn, unsigned table, struct bytes key,
                            const ProtobufCMessage *message);
 
+// Makes room in the map for what a write transaction will take, at a guess.
+SB_MUST_CHECK
+enum err delta_make_room(struct delta *self, uint64_t size, struct fault *fault);
+
 // Runs a write transaction, one at a time.
 SB_MUST_CHECK
 enum err delta_write(struct delta *self, store_body *body, void *arg, struct fault *fault);

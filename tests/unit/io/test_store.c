@@ -183,6 +183,49 @@ static void a_map_of_one_mebibyte_grows_under_one_transaction(void **state)
     store_end(&txn);
 }
 
+static void room_made_beforehand_spares_the_second_run(void **state)
+{
+    struct place *place = *state;
+    struct filling filling = {.count = FILLERS};
+    struct fault fault = {0};
+    assert_int_equal(store_make_room(place->store, 2 * (uint64_t)FILLERS * FILLER_SIZE, &fault), ERR_OK);
+    assert_int_equal(store_write(place->store, fill, &filling, &fault), ERR_OK);
+    assert_int_equal(filling.runs, 1);
+}
+
+static void room_past_the_limit_is_not_made_and_no_error(void **state)
+{
+    struct place *place = *state;
+    struct filling filling = {.count = FILLERS};
+    struct fault fault = {0};
+    assert_int_equal(store_make_room(place->store, UINT64_MAX, &fault), ERR_OK);
+    assert_int_equal(store_make_room(place->store, UINT64_MAX, &fault), ERR_OK);
+    assert_int_equal(store_write(place->store, fill, &filling, &fault), ERR_OK);
+    filling.count = 100 * FILLERS;
+    assert_int_equal(store_write(place->store, fill, &filling, &fault), ERR_FULL);
+}
+
+static void a_scan_finds_exactly_the_key_that_is_asked_for(void **state)
+{
+    struct place *place = *state;
+    static const char *const words[] = {"a", "b", "d", NULL};
+    static const char *const asked[] = {"b", "a", "c", "d", "e", "d", "bb", "b"};
+    put(place->store, words);
+    struct store_txn *txn = NULL;
+    struct store_scan *scan = NULL;
+    assert_int_equal(store_read(place->store, &txn, NULL), ERR_OK);
+    assert_int_equal(store_scan_begin(txn, WORDS, &scan), ERR_OK);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct bytes value = {0};
+        const bool there = asked[i][1] == '\0' && strchr("abd", asked[i][0]) != NULL;
+        assert_int_equal(store_scan_find(scan, text(asked[i]), &value), there ? ERR_OK : ERR_NOT_FOUND);
+        if (there)
+            assert_memory_equal(value.data, asked[i], 1);
+    }
+    store_scan_end(&scan);
+    store_end(&txn);
+}
+
 static void a_store_at_its_limit_says_so_and_keeps_what_it_has(void **state)
 {
     struct place *place = *state;
@@ -324,6 +367,9 @@ int main(void)
         STORE_TEST(a_body_that_refuses_leaves_nothing_behind),
         STORE_TEST(an_error_that_the_body_overlooks_rolls_back_all_the_same),
         STORE_TEST(a_map_of_one_mebibyte_grows_under_one_transaction),
+        STORE_TEST(room_made_beforehand_spares_the_second_run),
+        STORE_TEST(room_past_the_limit_is_not_made_and_no_error),
+        STORE_TEST(a_scan_finds_exactly_the_key_that_is_asked_for),
         STORE_TEST(a_store_at_its_limit_says_so_and_keeps_what_it_has),
         STORE_TEST(a_reader_sees_one_state_however_long_it_reads),
         STORE_TEST(what_is_deleted_is_gone_and_what_is_not_there_is_said),
