@@ -16,12 +16,15 @@ BENCH = pathlib.Path(os.environ["SYNCBUS_BIN"]) / "bench-delta"
 SQLITE = ("sqlite-delete", "sqlite-wal")
 PHASES = ("first", "unchanged", "changed")
 MIB = 1024
+# Large pages for what malloc gives, as the units in deploy/systemd ask for them: for all that is measured alike.
+ENVIRONMENT = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1"}
 
 
 def passes(what, form, folder, *files):
     """Gives the files one after another to one process; its lines, one for each."""
     folder.mkdir(exist_ok=True)
-    done = subprocess.run([str(BENCH), what, form, str(folder), *map(str, files)], capture_output=True, text=True)
+    done = subprocess.run([str(BENCH), what, form, str(folder), *map(str, files)], capture_output=True, text=True,
+                          env=ENVIRONMENT)
     if done.returncode != 0:
         sys.exit(f"bench-delta {what} ended with {done.returncode}: {done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
