@@ -63,13 +63,14 @@ struct config_source {
     bool csv_header;            // the first line names the columns
     struct words csv_columns;   // names when there is no header, or to choose others
     struct words csv_null_as;   // texts that mean null
-    char *json_records;         // path of the array or object of records; "$" is the whole document
+    char *json_records;         // path of the arrays or objects of records; proto/base/json_path.h
     char *json_object_key;      // records are an object: the field that takes each name; NULL for an array
     char *page_parameter;       // of the URL, for the number of the page; NULL: the export is one piece
     uint32_t page_size;         // records of a page; one with fewer is the last
     char *page_size_parameter;  // of the URL, for the size
     uint32_t page_first;        // number of the first page
     char *page_total_header;    // of each answer: the number of all records
+    struct words json_parent;   // fields of the parents that join each record as parent.NAME
     bool complete;              // false: changes only, deletes nothing
     char *full_url;             // of the whole, where `url` has changes only; NULL: there is none
     int64_t full_every_ms;      // a fetch of all, whatever the ERP says has not changed

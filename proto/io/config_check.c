@@ -1,4 +1,5 @@
 #include "proto/base/duration.h"
+#include "proto/base/json_path.h"
 #include "proto/io/config_read.h"
 #include "proto/io/config_table.h"
 
@@ -81,9 +82,16 @@ static void check_source(struct config_reader *self, const yaml_node_t *node, co
     if (source->format == FORMAT_CSV && !source->csv_header && source->csv_columns.count == 0)
         config_error(self, node, "jobs.%s: without a header, source.csv.columns must name the columns",
                      job->name);
-    if (source->json_records[0] != '$' || (source->json_records[1] != '\0' && source->json_records[1] != '.'))
-        config_error(self, node, "jobs.%s: source.json.records is a path as $ or $.items, not \"%s\"",
-                     job->name, source->json_records);
+    struct json_path path;
+    struct fault fault = {0};
+    if (json_path_parse(source->json_records, &path, &fault) != ERR_OK)
+        config_error(self, node, "jobs.%s: source.json.records: %s", job->name, fault.text);
+    else
+        for (size_t i = 0; i < source->json_parent.count; i++) {
+            struct json_parent parent;
+            if (json_parent_parse(&path, source->json_parent.items[i], &parent, &fault) != ERR_OK)
+                config_error(self, node, "jobs.%s: source.json.parent: %s", job->name, fault.text);
+        }
 }
 
 static bool is_file(const char *url)

@@ -63,9 +63,13 @@ static const struct section csv_section = ALL(csv_options);
 
 static const struct option_spec json_options[] = {
     {"records", OPTION_TEXT, PLACE(config_source, json_records), .fallback = "$", .min = 1, .max = 256,
-     .help = "path of the array or object of records, as $.items"},
+     .help = "path of the records: $.items, or $.orders[*].lines for those of each element"},
     {"object_key", OPTION_TEXT, PLACE(config_source, json_object_key), .min = 1, .max = 64,
      .help = "the records are an object: the field that takes each name"},
+    {"parent", OPTION_WORDS, PLACE(config_source, json_parent),
+     .help =
+         "fields of the element that holds the records; id joins each record as parent.id, and parent.id, "
+         "of the element above that one, as parent.parent.id"},
 };
 static const struct section json_section = ALL(json_options);
 

@@ -1,6 +1,8 @@
 #include "services/sync/decode_json.h"
 
 #include "proto/base/utf8.h"
+#include "services/sync/json_parents.h"
+#include "services/sync/json_walk.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -10,20 +12,10 @@
 #include <yajl/yajl_parse.h>
 
 enum {
-    DEPTH_MAX = 64,       // of nesting
     FIELDS_MAX = 4096,    // of a record
     PART_SIZE = 64 << 10, // bytes given to yajl in one go
     QUIET_MAX = 1 << 20,  // bytes without a value: past these yajl's time would grow with their square
     FOUND_SIZE = 24,      // bytes that an error shows
-};
-
-// An open container.
-struct level {
-    bool array;     // else an object
-    bool on_path;   // every container above, and this one, lies on the way to the records
-    bool fits;      // object on the path: the name in hand is the path's next one
-    size_t prefix;  // bytes of the flattened name that lead here
-    uint64_t index; // array: of the next element
 };
 
 // A field of the record in hand; its bytes lie in `text`, which may move.
@@ -38,30 +30,25 @@ struct place {
 struct decode_json {
     const struct config_job *job;
     struct decode_sink sink;
-    yajl_handle parser;                 // owned
-    char *path;                         // the path without "$", its dots turned into NULs; owned
-    const char *steps[DEPTH_MAX];       // names of the path
-    size_t step_count;                  // of them
-    struct level levels[DEPTH_MAX + 1]; // levels[1] is the document's
-    size_t depth;                       // of open containers
-    bool inside;                        // the records' container, at depth step_count + 1, is open
-    bool found;                         // it was seen
-    bool in_record;                     // an object in it is open
-    uint64_t number;                    // of the record in hand, from 1
-    uint64_t parsed;                    // bytes given to yajl before this part
-    size_t quiet;                       // bytes since the last value
-    bool heard;                         // a value came in this part
-    struct buffer name;                 // flattened name of the value in hand
-    struct buffer record_name;          // name of the record in hand, where records are named
-    struct buffer text;                 // names and values of the record in hand
-    struct place *places;               // its fields; owned, FIELDS_MAX
-    struct field *fields;               // the same, sorted; owned, FIELDS_MAX
-    size_t count;                       // of fields
-    uint16_t *order;                    // which place comes where among the sorted; owned, FIELDS_MAX
-    size_t ordered;                     // how many of these hold, each place once
-    char why[160];                      // what is wrong with the record; "": nothing
-    enum err err;                       // why a callback stopped the parser
-    struct fault fault;                 // the same, in words
+    yajl_handle parser;           // owned
+    struct json_walk walk;        // where the parser stands
+    struct json_parents *parents; // wanted fields of the path's parents; owned, NULL: none
+    bool in_record;               // one is open
+    uint64_t number;              // of the record in hand, from 1
+    uint64_t parsed;              // bytes given to yajl before this part
+    size_t quiet;                 // bytes since the last value
+    bool heard;                   // a value came in this part
+    struct buffer name;           // flattened name of the value in hand
+    struct buffer record_name;    // name of the record in hand, where records are named
+    struct buffer text;           // names and values of the record in hand
+    struct place *places;         // its fields; owned, FIELDS_MAX
+    struct field *fields;         // the same, sorted; owned, FIELDS_MAX
+    size_t count;                 // of fields
+    uint16_t *order;              // which place comes where among the sorted; owned, FIELDS_MAX
+    size_t ordered;               // how many of these hold, each place once
+    char why[160];                // what is wrong with the record; "": nothing
+    enum err err;                 // why a callback stopped the parser
+    struct fault fault;           // the same, in words
 };
 
 // ---------------------------------------------------------------- fields
@@ -231,11 +218,16 @@ static int begin_record(struct decode_json *self)
     return 1;
 }
 
-static int end_record(struct decode_json *self)
+static void join_field(void *arg, const struct field *field)
 {
-    self->in_record = false;
+    add_field(arg, field->name, field->name_size, field->value, field->value_size, field->raw);
+}
+
+// Gives the record in hand, whose fields are all there.
+static int give_record(struct decode_json *self, uint64_t number)
+{
     arrange_fields(self);
-    struct row row = {.line = self->number, .fields = self->fields, .count = self->count};
+    struct row row = {.line = number, .fields = self->fields, .count = self->count};
     struct buffer raw;
     buffer_init(&raw, RECORD_SIZE_MAX);
     if (self->why[0] != '\0') {
@@ -251,11 +243,65 @@ static int end_record(struct decode_json *self)
     return self->err == ERR_OK;
 }
 
+static int held_full(struct decode_json *self, enum err err)
+{
+    return stop(self, fault_set(&self->fault, err,
+                                err == ERR_FULL ? "records of more than %d MiB stand before the fields that "
+                                                  "they get from their parent, before record %" PRIu64
+                                                : "decoding JSON: out of memory",
+                                JSON_HELD_MAX >> 20, self->number));
+}
+
+static int hold_record(struct decode_json *self)
+{
+    enum err err = json_parents_hold(self->parents, self->number, self->why);
+    for (size_t i = 0; i < self->count && err == ERR_OK; i++) {
+        const struct place *place = &self->places[i];
+        const struct field field = {.name = self->text.data + place->name,
+                                    .name_size = place->name_size,
+                                    .value = self->text.data + place->value,
+                                    .value_size = place->value_size,
+                                    .raw = place->raw};
+        err = json_parents_hold_field(self->parents, &field);
+    }
+    return err == ERR_OK ? 1 : held_full(self, err);
+}
+
+static int end_record(struct decode_json *self)
+{
+    self->in_record = false;
+    if (self->parents != NULL && !json_parents_complete(self->parents))
+        return hold_record(self);
+    if (self->parents != NULL)
+        json_parents_give(self->parents, join_field, self);
+    return give_record(self, self->number);
+}
+
+// Gives the records that were held back until their parents ended.
+static int give_held(struct decode_json *self)
+{
+    uint64_t number = 0;
+    const char *why = NULL;
+    int go_on = 1;
+    for (;;) {
+        self->count = 0;
+        buffer_clear(&self->text);
+        self->why[0] = '\0';
+        if (go_on == 0 || !json_parents_next(self->parents, &number, &why, join_field, self))
+            return go_on;
+        if (why[0] != '\0')
+            snprintf(self->why, sizeof self->why, "%s", why);
+        go_on = give_record(self, number);
+    }
+}
+
 // Something else stands where a record should. Its name protects the record that it stands for.
 static int give_stranger(struct decode_json *self, const char *what, const char *text, size_t size)
 {
     snprintf(self->why, sizeof self->why, "%s in place of an object", what);
     begin_fields(self);
+    if (self->parents != NULL)
+        json_parents_give(self->parents, join_field, self);
     arrange_fields(self);
     const struct row row = {.line = self->number,
                             .fields = self->fields,
@@ -269,49 +315,64 @@ static int give_stranger(struct decode_json *self, const char *what, const char 
 
 // ---------------------------------------------------------------- yajl's callbacks
 
-// True when the value that begins now is the one that the path names.
-static bool at_records(const struct decode_json *self)
+// True where values get flattened names: in a record, and beside it in its parents.
+static bool is_naming(const struct decode_json *self)
 {
-    const struct level *level = &self->levels[self->depth];
-    return self->depth == self->step_count && (self->depth == 0 || (level->on_path && level->fits));
+    return self->in_record ||
+           (self->parents != NULL && !self->walk.inside && json_parents_inside(self->parents));
 }
 
-static bool at_record(const struct decode_json *self)
-{
-    return self->inside && self->depth == self->step_count + 1;
-}
-
-// A value begins: counts it, and names it if it is part of a record.
+// A value begins: counts it, and names it if that is wanted.
 static int begin_value(struct decode_json *self)
 {
     self->heard = true;
-    if (at_record(self))
+    if (json_walk_at_record(&self->walk))
         self->number++;
-    struct level *level = &self->levels[self->depth];
-    if (!self->in_record || !level->array)
+    struct json_level *level = &self->walk.levels[self->walk.depth];
+    if (!level->array)
+        return 1;
+    const uint64_t index = level->index++;
+    if (!is_naming(self))
         return 1;
     self->name.size = level->prefix;
-    if (buffer_print(&self->name, ".%" PRIu64, level->index++) != ERR_OK)
+    if (buffer_print(&self->name, ".%" PRIu64, index) != ERR_OK)
         spoil(self, "a name that is too long");
     return 1;
 }
 
 static int misplaced(struct decode_json *self, const char *what)
 {
-    return stop(self, fault_set(&self->fault, ERR_INVALID, "at %s the export has %s",
-                                self->job->source.json_records, what));
+    struct buffer place;
+    buffer_init(&place, 4 * (size_t)JSON_PATH_SIZE_MAX);
+    const enum err err = json_walk_place(&self->walk, &place);
+    (void)fault_set(&self->fault, ERR_INVALID, "at %.*s the export has %s",
+                    err == ERR_OK ? (int)place.size : 1, err == ERR_OK ? place.data : "$", what);
+    buffer_free(&place);
+    return stop(self, ERR_INVALID);
+}
+
+static int take_of_parent(struct decode_json *self, const char *text, size_t size, bool raw)
+{
+    const struct bytes name = {.data = self->name.data, .size = self->name.size};
+    const bool null = raw && text[0] == 'n';
+    const enum err err =
+        json_parents_take(self->parents, name, null ? NULL : text, null ? 0 : size, raw && !null);
+    return err == ERR_OK ? 1 : held_full(self, err);
 }
 
 static int take_scalar(struct decode_json *self, const char *what, const char *text, size_t size, bool raw)
 {
+    const char *wrong = NULL;
     (void)begin_value(self);
     if (self->in_record)
         add_field(self, self->name.data, self->name.size, text, size, raw);
-    else if (at_record(self))
+    else if (json_walk_at_record(&self->walk))
         return give_stranger(self, what, text, size);
-    else if (at_records(self))
-        return misplaced(self, "a single value, not the records");
-    return 1;
+    else if (json_walk_at_records(&self->walk) || json_walk_on_way(&self->walk))
+        wrong = json_walk_check_scalar(&self->walk, what, raw && text[0] == 'n');
+    else if (self->parents != NULL && is_naming(self))
+        return take_of_parent(self, text, size, raw);
+    return wrong == NULL ? 1 : misplaced(self, wrong);
 }
 
 static int on_null(void *arg)
@@ -339,42 +400,48 @@ static int on_string(void *arg, const unsigned char *text, size_t size)
 
 static int open_container(struct decode_json *self, bool array)
 {
-    if (self->depth == DEPTH_MAX)
+    struct json_walk *walk = &self->walk;
+    if (walk->depth == JSON_DEPTH_MAX)
         return stop(self,
-                    fault_set(&self->fault, ERR_FULL, "the export is nested deeper than %d", DEPTH_MAX));
+                    fault_set(&self->fault, ERR_FULL, "the export is nested deeper than %d", JSON_DEPTH_MAX));
     (void)begin_value(self);
-    const bool records = at_records(self);
-    const bool record = at_record(self);
-    const bool named = self->job->source.json_object_key != NULL;
-    const struct level *above = &self->levels[self->depth];
-    const bool on_path = self->depth == 0 || (above->on_path && above->fits);
+    const bool record = json_walk_at_record(walk);
+    if (json_walk_at_records(walk) || json_walk_on_way(walk)) {
+        const char *wrong = json_walk_check(walk, array, self->job->source.json_object_key != NULL);
+        if (wrong != NULL)
+            return misplaced(self, wrong);
+    }
     if (record && array && !give_stranger(self, "an array", "[", 1))
         return 0;
-    self->depth++;
-    self->levels[self->depth] = (struct level){.array = array, .on_path = on_path};
-    if (records) {
-        if (array && named)
-            return misplaced(self, "an array; object_key is for an object of records");
-        if (!array && !named)
-            return misplaced(self,
-                             "an object, not an array; if its names are the records' own, set object_key");
-        self->inside = true;
-        self->found = true;
-    } else if (record && !array) {
+    struct json_level *level = json_walk_open(walk, array);
+    if (record && !array)
         return begin_record(self);
-    }
-    self->levels[self->depth].prefix = self->name.size;
+    if (level->on_path && self->parents != NULL && json_parents_enter(self->parents, walk->depth))
+        buffer_clear(&self->name);
+    level->prefix = self->name.size;
     return 1;
+}
+
+static int leave_parent(struct decode_json *self)
+{
+    enum err err = ERR_OK;
+    const bool outermost = json_parents_leave(self->parents, self->walk.depth + 1, &err);
+    if (err != ERR_OK)
+        return held_full(self, err);
+    return outermost ? give_held(self) : 1;
 }
 
 static int close_container(struct decode_json *self)
 {
     self->heard = true;
-    self->depth--;
-    if (self->in_record && at_record(self))
+    struct json_walk *walk = &self->walk;
+    walk->depth--;
+    if (self->in_record && json_walk_at_record(walk))
         return end_record(self);
-    if (self->inside && self->depth == self->step_count)
-        self->inside = false;
+    if (walk->inside && walk->depth == walk->path.count)
+        walk->inside = false;
+    else if (self->parents != NULL && walk->levels[walk->depth + 1].on_path)
+        return leave_parent(self);
     return 1;
 }
 
@@ -396,20 +463,22 @@ static int on_end(void *arg)
 static int on_map_key(void *arg, const unsigned char *text, size_t size)
 {
     struct decode_json *self = arg;
-    struct level *level = &self->levels[self->depth];
+    const struct json_level *level = &self->walk.levels[self->walk.depth];
     self->heard = true;
-    if (self->in_record) {
+    if (is_naming(self)) {
         self->name.size = level->prefix;
         const enum err dot = level->prefix > 0 ? buffer_add_byte(&self->name, '.') : ERR_OK;
         if (dot != ERR_OK || buffer_add(&self->name, text, size) != ERR_OK)
             spoil(self, "a name that is too long");
-    } else if (at_record(self)) {
+    }
+    if (self->in_record)
+        return 1;
+    if (json_walk_at_record(&self->walk)) {
         buffer_clear(&self->record_name);
         if (buffer_add(&self->record_name, text, size) != ERR_OK)
             return no_memory(self);
-    } else if (level->on_path && self->depth <= self->step_count) {
-        const char *step = self->steps[self->depth - 1];
-        level->fits = strlen(step) == size && memcmp(step, text, size) == 0;
+    } else {
+        json_walk_key(&self->walk, (const char *)text, size);
     }
     return 1;
 }
@@ -428,19 +497,11 @@ static const yajl_callbacks callbacks = {.yajl_null = on_null,
 
 static enum err read_path(struct decode_json *self, struct fault *fault)
 {
-    const char *path = self->job->source.json_records;
-    if (path[0] != '$' || (path[1] != '\0' && path[1] != '.'))
-        return fault_set(fault, ERR_INVALID, "records: %s is no path; write $ or $.name.name", path);
-    self->path = strdup(path + 1);
-    if (self->path == NULL)
-        return fault_set(fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY));
-    for (char *at = strchr(self->path, '.'); at != NULL; at = strchr(at + 1, '.')) {
-        *at = '\0';
-        if (self->step_count == DEPTH_MAX - 2 || at[1] == '\0' || at[1] == '.')
-            return fault_set(fault, ERR_INVALID, "records: %s is no path; write $ or $.name.name", path);
-        self->steps[self->step_count++] = at + 1;
-    }
-    return ERR_OK;
+    const struct config_source *source = &self->job->source;
+    enum err err = json_path_parse(source->json_records, &self->walk.path, fault);
+    if (err == ERR_OK && source->json_parent.count > 0)
+        err = json_parents_new(&self->walk.path, &source->json_parent, &self->parents, fault);
+    return err;
 }
 
 enum err decode_json_new(const struct config_job *job, const struct decode_sink *sink,
@@ -490,7 +551,7 @@ void decode_json_destroy(struct decode_json **self_p)
     free(self->places);
     free(self->fields);
     free(self->order);
-    free(self->path);
+    json_parents_destroy(&self->parents);
     free(self);
     *self_p = NULL;
 }
@@ -558,7 +619,7 @@ enum err decode_json_end(struct decode_json *self, struct fault *fault)
     const yajl_status status = yajl_complete_parse(self->parser);
     if (status != yajl_status_ok)
         return report(self, status, NULL, 0, fault);
-    if (!self->found)
+    if (!self->walk.found)
         return fault_set(fault, ERR_INVALID, "the export has nothing at %s", self->job->source.json_records);
     return ERR_OK;
 }

@@ -1,5 +1,6 @@
-// A JSON document into rows: the array, or the object keyed by name, at a path. Nested values are flattened
-// with dots (`address.city`, `details.0.price`), numbers keep their text, nulls are left out.
+// A JSON document into rows: the arrays, or the objects keyed by name, at a path (proto/base/json_path.h).
+// Nested values are flattened with dots (`address.city`, `details.0.price`), numbers keep their text, nulls
+// are left out. Wanted fields of the elements around a record join it as `parent.NAME`.
 //
 // What is not JSON fails as a whole; a record that is no object, too large or says two things of one field is
 // given as a bad row.

@@ -3,8 +3,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char id[] = "id", below[] = "b", all[] = "$", items[] = "$.x.items";
+    static char id[] = "id", below[] = "b", upper[] = "parent.a.0", all[] = "$", items[] = "$.x.items",
+                lines[] = "$[*].lines", deep[] = "$.x[*].y[*].z";
+    static char *const paths[] = {all, items, lines, deep};
     static char *names[] = {id};
+    static char *parents[] = {id, upper};
     static char *ignored[] = {below};
     if (size == 0)
         return 0;
@@ -13,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .key = {.items = names, .count = 1},
         .ignore = {.items = ignored, .count = 1},
         .source = {.format = FORMAT_JSON,
-                   .json_records = (choice & 1) != 0 ? items : all,
+                   .json_records = paths[(choice & 1) + (choice >> 2 & 2)],
+                   .json_parent = {.items = parents, .count = choice >> 3 & 1 ? 1 + (choice & 1) : 0},
                    .json_object_key = (choice & 2) != 0 ? id : NULL,
                    .encoding = (choice & 4) != 0 ? ENCODING_LATIN1 : ENCODING_UTF8}};
     compare_cuts(&job, (const char *)data + 1, size - 1);

@@ -367,6 +367,24 @@ static void the_text_of_a_job_differs_when_any_of_its_options_does(void **state)
         buffer_free(&texts[i]);
 }
 
+static void a_path_to_records_is_checked_with_its_place(void **state)
+{
+    (void)state;
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", format: json,"
+                     " json: {records: \"$.a[0]\"}}}}\n",
+            "f.yaml:2:8: jobs.a: source.json.records: \"$.a[0]\" is no path, at character 4");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", format: json,"
+                     " json: {records: \"$.a[*].b\", parent: [id, parent.id]}}}}\n",
+            "source.json.parent: \"parent.id\": it is above the outermost parent of the path");
+    struct config *config = accepted(
+        RESOURCE "jobs: {a: {every: 1m, key: [id, parent.id], source: {url: \"http://x/y\", format: json,"
+                 " json: {records: \"$.a[*].b\", parent: [id]}}}}\n",
+        1, &(struct told){0});
+    assert_int_equal(config->jobs[0].source.json_parent.count, 1);
+    assert_string_equal(config->jobs[0].source.json_parent.items[0], "id");
+    config_destroy(&config);
+}
+
 static void policies_are_read_and_have_the_defaults_that_disturb_least(void **state)
 {
     (void)state;
@@ -430,6 +448,7 @@ int main(void)
         cmocka_unit_test(what_a_later_version_does_is_warned_of_or_refused),
         cmocka_unit_test(pages_and_full_fetches_are_read_and_fit_together),
         cmocka_unit_test(the_text_of_a_job_differs_when_any_of_its_options_does),
+        cmocka_unit_test(a_path_to_records_is_checked_with_its_place),
         cmocka_unit_test(policies_are_read_and_have_the_defaults_that_disturb_least),
         cmocka_unit_test(many_errors_are_told_at_once_but_not_without_end),
         cmocka_unit_test(a_value_of_a_header_is_never_shown),

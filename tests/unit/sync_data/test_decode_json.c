@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,6 +134,114 @@ static void what_is_no_export_fails_in_words(void **state)
     assert_fails(JSON("object_key: name"), "[]", "an array; object_key is for an object");
 }
 
+// The lines of $.orders[*].lines, each with its order's id.
+#define LINES JSON("records: \"$.orders[*].lines\", parent: [id, by.name]")
+
+static void records_lie_in_an_array_of_parents_whose_fields_join_them(void **state)
+{
+    (void)state;
+    assert_rows(LINES,
+                "{\"orders\":[{\"id\":\"A\",\"by\":{\"name\":\"Eva\",\"tags\":[1,2]},\"lines\":[{\"id\":1},{"
+                "\"id\":2}]},"
+                "{\"id\":7,\"by\":null,\"lines\":[]},{\"id\":\"C\",\"by\":{\"name\":\"Ada\"},\"lines\":[{"
+                "\"id\":3}]}]}",
+                "1: id=1# parent.by.name=Eva parent.id=A\n2: id=2# parent.by.name=Eva parent.id=A\n"
+                "3: id=3# parent.by.name=Ada parent.id=C\n");
+}
+
+static void a_parents_field_behind_its_records_joins_them_all_the_same(void **state)
+{
+    (void)state;
+    assert_rows(
+        LINES,
+        "{\"orders\":[{\"by\":{\"name\":\"Eva\"},\"lines\":[{\"id\":1},{\"id\":2,\"id\":3}],\"id\":\"A\"},"
+        "{\"lines\":[{\"id\":3}]},{\"lines\":[{\"id\":4}],\"by\":{\"name\":null},\"id\":true},"
+        "{\"id\":1,\"by\":{\"name\":\"x\"},\"lines\":[{\"id\":5}]}]}",
+        "1: id=1# parent.by.name=Eva parent.id=A\n"
+        "2! a field twice, with two values parent.by.name=Eva parent.id=A\n3: id=3#\n"
+        "4: id=4# parent.id=true#\n5: id=5# parent.by.name=x parent.id=1#\n");
+}
+
+static void parents_have_parents(void **state)
+{
+    (void)state;
+    const char *fields = JSON("records: \"$[*].orders[*].lines\", parent: [id, parent.id]");
+    assert_rows(fields,
+                "[{\"id\":\"x\",\"orders\":[{\"id\":10,\"lines\":[{\"id\":1}]},{\"id\":11,\"lines\":[{\"id\":"
+                "2},{\"id\":3}]}]},"
+                "{\"orders\":[{\"lines\":[{\"id\":4}],\"id\":12}],\"id\":\"y\"}]",
+                "1: id=1# parent.id=10# parent.parent.id=x\n2: id=2# parent.id=11# parent.parent.id=x\n"
+                "3: id=3# parent.id=11# parent.parent.id=x\n4: id=4# parent.id=12# parent.parent.id=y\n");
+}
+
+static void the_order_of_records_is_theirs_though_some_wait_for_their_parent(void **state)
+{
+    (void)state;
+    assert_rows(JSON("records: \"$[*].orders[*].lines\", parent: [id, parent.id]"),
+                "[{\"orders\":[{\"id\":1,\"lines\":[{\"id\":1}]},{\"lines\":[{\"id\":2}],\"id\":2}],\"id\":"
+                "\"x\",\"more\":{},"
+                "\"orders\":[{\"id\":3,\"lines\":[{\"id\":3}]}]}]",
+                "1: id=1# parent.id=1# parent.parent.id=x\n2: id=2# parent.id=2# parent.parent.id=x\n"
+                "3: id=3# parent.id=3# parent.parent.id=x\n");
+}
+
+static void a_records_own_field_of_a_parents_name_is_not_guessed_at(void **state)
+{
+    (void)state;
+    assert_rows(JSON("records: \"$[*].lines\", parent: [id]"),
+                "[{\"id\":1,\"lines\":[{\"id\":5,\"parent\":{\"id\":2}}]}]",
+                "1! a field twice, with two values id=5#\n");
+}
+
+static void arrays_of_arrays_and_objects_of_records_lie_at_a_path(void **state)
+{
+    (void)state;
+    assert_rows(JSON("records: \"$.pages[*]\""), "{\"pages\":[[{\"id\":1}],[],[{\"id\":2},{\"id\":3}]]}",
+                "1: id=1#\n2: id=2#\n3: id=3#\n");
+    assert_rows(JSON("records: \"$.shops[*].prices\", parent: [shop], object_key: item"),
+                "{\"shops\":[{\"shop\":\"a\",\"prices\":{\"x\":{\"eur\":1},\"y\":3}},{\"prices\":{\"x\":{"
+                "\"eur\":2}},\"shop\":\"b\"}]}",
+                "1: eur=1# item=x parent.shop=a\n2! a number in place of an object item=y parent.shop=a\n"
+                "3: eur=2# item=x parent.shop=b\n");
+    assert_rows(JSON("records: \"$['a.b'].items\""), "{\"a.b\":{\"items\":[{\"id\":1}]}}", "1: id=1#\n");
+}
+
+static void parents_without_records_have_none(void **state)
+{
+    (void)state;
+    assert_rows(LINES, "{\"orders\":[{\"id\":1},{\"id\":2,\"lines\":null}]}", "");
+    assert_rows(LINES, "{\"orders\":[]}", "");
+}
+
+static void what_stands_on_the_way_is_told_with_its_place(void **state)
+{
+    (void)state;
+    assert_fails(LINES, "{\"orders\":{\"1\":{}}}", "at $.orders the export has an object, not an array");
+    assert_fails(LINES, "{\"orders\":[{\"lines\":[]},7]}", "at $.orders[1] the export has a number");
+    assert_fails(LINES, "{\"orders\":[{\"lines\":[]},{\"lines\":{}}]}",
+                 "at $.orders[1].lines the export has an object, not an array");
+    assert_fails(LINES, "{\"orders\":[{\"lines\":\"none\"}]}",
+                 "at $.orders[0].lines the export has a single value, not the records");
+    assert_fails(LINES, "[]", "at $ the export has an array, not an object");
+    assert_fails(LINES, "{\"orders\":null}", "the export has nothing at $.orders[*].lines");
+}
+
+static void what_waits_for_its_parent_is_bounded(void **state)
+{
+    (void)state;
+    enum { ROWS = 18, WIDTH = 1000000 };
+    char *text = malloc((size_t)ROWS * (WIDTH + 32) + 64);
+    assert_non_null(text);
+    size_t size = (size_t)snprintf(text, 64, "[{\"lines\":[");
+    for (int i = 0; i < ROWS; i++)
+        size += (size_t)snprintf(text + size, WIDTH + 32, "%s{\"id\":\"%0*d\"}", i > 0 ? "," : "", WIDTH, i);
+    (void)snprintf(text + size, 16, "],\"id\":1}]");
+    assert_fails(JSON("records: \"$[*].lines\", parent: [id]"), text,
+                 "records of more than 16 MiB stand before the fields that they get from their parent, "
+                 "before record 17");
+    free(text);
+}
+
 static void nesting_and_endless_strings_are_cut_off(void **state)
 {
     (void)state;
@@ -162,6 +271,15 @@ int main(void)
         cmocka_unit_test(text_that_is_no_utf_8_costs_its_record),
         cmocka_unit_test(a_name_without_a_record_is_set_aside_with_its_name),
         cmocka_unit_test(what_is_no_export_fails_in_words),
+        cmocka_unit_test(records_lie_in_an_array_of_parents_whose_fields_join_them),
+        cmocka_unit_test(a_parents_field_behind_its_records_joins_them_all_the_same),
+        cmocka_unit_test(parents_have_parents),
+        cmocka_unit_test(the_order_of_records_is_theirs_though_some_wait_for_their_parent),
+        cmocka_unit_test(a_records_own_field_of_a_parents_name_is_not_guessed_at),
+        cmocka_unit_test(arrays_of_arrays_and_objects_of_records_lie_at_a_path),
+        cmocka_unit_test(parents_without_records_have_none),
+        cmocka_unit_test(what_stands_on_the_way_is_told_with_its_place),
+        cmocka_unit_test(what_waits_for_its_parent_is_bounded),
         cmocka_unit_test(nesting_and_endless_strings_are_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
