@@ -2,6 +2,7 @@
 
 #include "proto/io/clock.h"
 #include "services/sync/changes.h"
+#include "services/sync/commit.h"
 #include "services/sync/decode_pages.h"
 #include "services/sync/delta_store.h"
 #include "services/sync/look_up.h"
@@ -233,105 +234,6 @@ static enum err judge(struct compare *self, struct fault *fault)
 
 // ---------------------------------------------------------------- the commit
 
-// One write transaction under way.
-struct commit {
-    struct compare *compare;
-    Sb__StoredEntity *entity; // as it will be
-    uint64_t free_ids;        // in the table of them
-    int64_t now_ms;           // Unix ms
-};
-
-// A dense id for a new record: one that a deleted record had, if there is any.
-static enum err take_id(struct store_txn *txn, struct commit *commit, uint64_t *ret)
-{
-    if (commit->free_ids == 0) {
-        *ret = commit->entity->ids_end++;
-        return ERR_OK;
-    }
-    struct store_scan *scan = NULL;
-    struct bytes key;
-    struct bytes value;
-    uint8_t room[8];
-    enum err err = store_scan_begin(txn, TABLE_FREE, &scan);
-    if (err == ERR_OK)
-        err = store_scan_last(scan, (struct bytes){.data = NULL}, &key, &value);
-    if (err == ERR_OK)
-        *ret = store_number_of(key);
-    store_scan_end(&scan);
-    commit->free_ids--;
-    return err == ERR_OK ? store_delete(txn, TABLE_FREE, store_number(*ret, room)) : err;
-}
-
-static enum err put_record(struct store_txn *txn, const struct change *change, struct bytes key, uint64_t id,
-                           uint64_t seq)
-{
-    const uint32_t key_size = key.size == change->key.size ? 0 : (uint32_t)change->key.size;
-    uint8_t *place = NULL;
-    const enum err err = store_reserve(txn, TABLE_RECORDS, key,
-                                       RECORD_HASH_SIZE + 16 + sizeof key_size + key_size + change->json.size,
-                                       (void **)&place);
-    if (err != ERR_OK)
-        return err;
-    memcpy(place, change->hash, RECORD_HASH_SIZE);
-    memcpy(place + RECORD_HASH_SIZE, &id, sizeof id);
-    memcpy(place + RECORD_HASH_SIZE + 8, &seq, sizeof seq);
-    memcpy(place + RECORD_HASH_SIZE + 16, &key_size, sizeof key_size);
-    place += RECORD_HASH_SIZE + 16 + sizeof key_size;
-    memcpy(place, change->key.data, key_size);
-    memcpy(place + key_size, change->json.data, change->json.size);
-    return ERR_OK;
-}
-
-// The change as a feed item.
-static enum err put_item(struct store_txn *txn, const struct commit *commit, const struct change *change,
-                         uint64_t seq)
-{
-    enum { SEQ = 1, OP = 2, RECORD = 3, RUN = 4, TIME = 5 };
-    struct compare *compare = commit->compare;
-    struct buffer *item = &compare->scratch;
-    struct buffer *record = &compare->key;
-    uint8_t room[8];
-    buffer_clear(item);
-    buffer_clear(record);
-    enum err err = pack_record(record, change->key, change->json,
-                               (struct bytes){.data = change->hash, .size = RECORD_HASH_SIZE}, seq);
-    if (err == ERR_OK)
-        err = pack_number(item, SEQ, seq);
-    if (err == ERR_OK)
-        err = pack_number(item, OP, (uint64_t)change->op);
-    if (err == ERR_OK)
-        err = pack_bytes(item, RECORD, (struct bytes){.data = record->data, .size = record->size});
-    if (err == ERR_OK)
-        err = pack_number(item, RUN, compare->run->run);
-    if (err == ERR_OK)
-        err = pack_number(item, TIME, (uint64_t)commit->now_ms);
-    return err == ERR_OK ? store_put(txn, TABLE_FEED, store_number(seq, room),
-                                     (struct bytes){.data = item->data, .size = item->size})
-                         : err;
-}
-
-static enum err put_change(struct store_txn *txn, struct commit *commit, const struct change *change)
-{
-    uint8_t room[RECORD_STORE_KEY_SIZE];
-    uint8_t number[8];
-    const struct bytes key = record_store_key(change->key, room);
-    const uint64_t seq = ++commit->entity->last_seq;
-    uint64_t id = change->id;
-    enum err err = ERR_OK;
-    if (change->op == SB__OP__OP_DELETED) {
-        err = store_delete(txn, TABLE_RECORDS, key);
-        if (err == ERR_OK)
-            err = store_put(txn, TABLE_FREE, store_number(id, number), (struct bytes){.data = "", .size = 0});
-        commit->free_ids++;
-    } else {
-        if (change->op == SB__OP__OP_CREATED)
-            err = take_id(txn, commit, &id);
-        if (err == ERR_OK)
-            err = put_record(txn, change, key, id, seq);
-    }
-    return err == ERR_OK ? put_item(txn, commit, change, seq) : err;
-}
-
 // The rejects of this run take the place of the last one's.
 static enum err put_rejects(struct store_txn *txn, const struct compare *compare)
 {
@@ -360,42 +262,28 @@ static enum err put_rejects(struct store_txn *txn, const struct compare *compare
     return err;
 }
 
-static enum err put_publication(struct store_txn *txn, const struct compare *compare, uint64_t first)
+static enum err put_all(struct store_txn *txn, struct compare *compare, Sb__StoredEntity *entity)
 {
-    const Sb__Result *result = compare->result;
-    uint8_t room[8];
-    Sb__Change change = SB__CHANGE__INIT;
-    change.entity = compare->self->job->name;
-    change.run = compare->run->run;
-    change.first = first;
-    change.last = result->last_seq;
-    change.created = result->created;
-    change.changed = result->changed;
-    change.deleted = result->deleted;
-    change.feed = compare->self->feed;
-    return delta_put_message(txn, TABLE_PUBLICATIONS, store_number(first, room), &change.base);
-}
-
-static enum err put_all(struct store_txn *txn, struct commit *commit)
-{
-    struct compare *compare = commit->compare;
-    Sb__StoredEntity *entity = commit->entity;
     const struct changes *changes = &compare->changes;
     const struct validator nothing = {.full_ms = 0};
     const struct validator *validator = compare->run->validator != NULL ? compare->run->validator : &nothing;
-    const uint64_t first = entity->last_seq + 1;
-    enum err err = store_count(txn, TABLE_FREE, &commit->free_ids);
+    struct commit commit = {.self = compare->self,
+                            .entity = entity,
+                            .run = compare->run->run,
+                            .now_ms = compare->result->ended_ms};
+    enum err err = commit_begin(&commit, txn);
     for (size_t i = 0; i < changes->count && err == ERR_OK; i++)
-        err = put_change(txn, commit, &changes->items[i]);
+        err = commit_change(&commit, txn, &changes->items[i]);
     compare->result->last_seq = entity->last_seq;
     if (err == ERR_OK)
         err = put_rejects(txn, compare);
-    if (err == ERR_OK && changes->count > 0)
-        err = put_publication(txn, compare, first);
+    if (err == ERR_OK)
+        err = commit_publication(&commit, txn);
     if (err == ERR_OK)
         err = delta_put_validator(txn, validator, compare->result);
     if (err == ERR_OK)
         err = delta_put_result(txn, compare->self, compare->run, compare->result, entity);
+    commit_end(&commit);
     return err == ERR_OK ? delta_put_entity(txn, entity) : err;
 }
 
@@ -404,24 +292,24 @@ static enum err write_all(struct store_txn *txn, void *arg, struct fault *fault)
 {
     struct compare *compare = arg;
     const uint64_t token = compare->run->token;
-    struct commit commit = {.compare = compare, .now_ms = compare->result->ended_ms};
-    enum err err = delta_read_entity(txn, &commit.entity, fault);
+    Sb__StoredEntity *entity = NULL;
+    enum err err = delta_read_entity(txn, &entity, fault);
     if (err != ERR_OK)
         return err;
     // I3: what was fetched under an older lease than what is stored is not news.
-    if (token != 0 && token < commit.entity->token) {
+    if (token != 0 && token < entity->token) {
         err = fault_set(fault, ERR_STALE,
                         "it was fetched under token %" PRIu64 ", but the store has what token %" PRIu64
                         " fetched",
-                        token, commit.entity->token);
+                        token, entity->token);
     } else {
         if (token != 0)
-            commit.entity->token = token;
-        err = put_all(txn, &commit);
+            entity->token = token;
+        err = put_all(txn, compare, entity);
         if (err != ERR_OK)
             (void)fault_set(fault, err, "%s: %s", compare->self->job->data, err_text(err));
     }
-    sb__stored_entity__free_unpacked(commit.entity, NULL);
+    sb__stored_entity__free_unpacked(entity, NULL);
     return err;
 }
 
