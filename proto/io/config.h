@@ -99,10 +99,12 @@ struct config_job {
     enum overlap_policy overlap;
     enum catch_up_policy catch_up;
     struct config_source source;
-    struct words key;         // fields that name a record
-    struct words ignore;      // volatile fields
-    uint32_t max_rejects_ppm; // more rejected rows than this share fail the run
-    char *data;               // directory of its store
+    struct words key;              // fields that name a record
+    struct words ignore;           // volatile fields
+    uint32_t max_rejects_ppm;      // more rejected rows than this share fail the run
+    uint32_t delete_max_share_ppm; // deletions beyond this share of the records, and beyond
+    uint32_t delete_min_count;     // so many of them, are withheld
+    char *data;                    // directory of its store
 };
 
 struct config_orders {

@@ -130,6 +130,14 @@ static const struct option_choice pause_timeouts[] = {
     {"revoke", PAUSE_TIMEOUT_REVOKE, CHOICE_OK, NULL},
     {NULL, 0, CHOICE_OK, NULL},
 };
+static const struct option_spec guard_options[] = {
+    {"max_share", OPTION_SHARE, PLACE(config_job, delete_max_share_ppm), .fallback = "10%",
+     .help = "deletions up to this share of the records are made; 100% turns the guard off"},
+    {"min_count", OPTION_COUNT, PLACE(config_job, delete_min_count), .fallback = "10", .max = 1000000000,
+     .help = "so many deletions are made, whatever their share"},
+};
+static const struct section guard_section = ALL(guard_options);
+
 static const struct option_spec job_options[] = {
     {"resource", OPTION_TEXT, PLACE(config_job, resource_name), .min = 1, .max = 64,
      .help = "the ERP that it reads; may be left out when there is only one"},
@@ -168,7 +176,8 @@ static const struct option_spec job_options[] = {
     {"data", OPTION_PATH, PLACE(config_job, data),
      .help = "directory of its store; default: named as the job, beside the broker's"},
     {"index", OPTION_LATER, .help = "indexes come in a later version"},
-    {"delete_guard", OPTION_LATER, .help = "the guard comes in a later version"},
+    {"delete_guard", OPTION_SECTION, .section = &guard_section,
+     .help = "more deletions than this are withheld until syncbus deletions JOB --release"},
 };
 static const struct section job_section = ALL(job_options);
 

@@ -11,11 +11,13 @@ static enum syncbus_code code_of(enum err err)
     case ERR_OK: return SYNCBUS_OK;
     case ERR_NOT_FOUND: return SYNCBUS_NOT_FOUND;
     case ERR_INVALID: return SYNCBUS_INVALID;
+    case ERR_CONFLICT: return SYNCBUS_CONFLICT;
     default: return SYNCBUS_INTERNAL;
     }
 }
 
-void sync_answer(syncbus_client_t *client, struct delta *store, const struct syncbus_notice *call)
+enum err sync_answer(syncbus_client_t *client, struct delta *store, const struct syncbus_notice *call,
+                     struct fault *ret_fault)
 {
     struct fault fault = {.err = ERR_OK};
     struct buffer body;
@@ -28,4 +30,5 @@ void sync_answer(syncbus_client_t *client, struct delta *store, const struct syn
     (void)syncbus_answer(client, call->call, code_of(err), fault.text, body.data,
                          err == ERR_OK ? body.size : 0);
     buffer_free(&body);
+    return err == ERR_IO ? fault_set(ret_fault, err, "%s", fault.text) : ERR_OK;
 }

@@ -31,6 +31,7 @@ void changes_free(struct changes *self)
     free(self->items);
     free(self->index);
     free(self->rejects);
+    free(self->withheld);
     changes_init(self);
 }
 
@@ -173,6 +174,21 @@ enum err changes_reject(struct changes *self, uint64_t line, const char *why, co
         err = keep(self, raw, raw_size < REJECT_RAW_MAX ? raw_size : REJECT_RAW_MAX, &reject->raw);
     if (err == ERR_OK)
         self->reject_count++;
+    return err;
+}
+
+enum err changes_withhold(struct changes *self, struct bytes store_key)
+{
+    if (self->withheld_count == self->withheld_room) {
+        const size_t room = self->withheld_room == 0 ? INDEX_MIN : 2 * self->withheld_room;
+        struct bytes *withheld = realloc(self->withheld, room * sizeof *withheld);
+        if (withheld == NULL)
+            return ERR_NO_MEMORY;
+        self->withheld = withheld;
+        self->withheld_room = room;
+    }
+    const enum err err = keep(self, store_key.data, store_key.size, &self->withheld[self->withheld_count]);
+    self->withheld_count += err == ERR_OK;
     return err;
 }
 

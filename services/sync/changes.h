@@ -34,6 +34,9 @@ struct changes {
     size_t index_size;      // a power of two, or 0
     struct reject *rejects; // in the order they came
     size_t reject_count;    // of those that are kept
+    struct bytes *withheld; // store keys of records that are missed and kept, in their order
+    size_t withheld_count;  // of them
+    size_t withheld_room;   // room for so many
     struct block *blocks;   // memory for bytes, newest first
     size_t size;            // of all blocks
 };
@@ -56,6 +59,10 @@ enum { REJECTS_MAX = 10000, REJECT_RAW_MAX = 1024 };
 SB_MUST_CHECK
 enum err changes_reject(struct changes *self, uint64_t line, const char *why, const char *raw,
                         size_t raw_size);
+
+// Notes a record that is missed and not deleted; its key in the store is copied. ERR_FULL, ERR_NO_MEMORY.
+SB_MUST_CHECK
+enum err changes_withhold(struct changes *self, struct bytes store_key);
 
 // Puts the changes in the order of their keys in the store.
 void changes_sort(struct changes *self);

@@ -51,7 +51,7 @@ static enum err put_record(struct store_txn *txn, const struct change *change, s
 static enum err put_item(struct commit *self, struct store_txn *txn, const struct change *change,
                          uint64_t seq)
 {
-    enum { SEQ = 1, OP = 2, RECORD = 3, RUN = 4, TIME = 5 };
+    enum { SEQ = 1, OP = 2, RECORD = 3, RUN = 4, TIME = 5, BY = 6 };
     uint8_t room[8];
     buffer_clear(&self->item);
     buffer_clear(&self->record);
@@ -68,6 +68,8 @@ static enum err put_item(struct commit *self, struct store_txn *txn, const struc
         err = pack_number(&self->item, RUN, self->run);
     if (err == ERR_OK)
         err = pack_number(&self->item, TIME, (uint64_t)self->now_ms);
+    if (err == ERR_OK && self->by != NULL)
+        err = pack_bytes(&self->item, BY, (struct bytes){.data = self->by, .size = strlen(self->by)});
     return err == ERR_OK ? store_put(txn, TABLE_FEED, store_number(seq, room),
                                      (struct bytes){.data = self->item.data, .size = self->item.size})
                          : err;

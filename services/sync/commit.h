@@ -11,6 +11,7 @@ struct commit {
     const struct delta *self;
     Sb__StoredEntity *entity; // as it will be; the caller's
     uint64_t run;             // that made the changes; 0: none did
+    const char *by;           // the person who released the deletions; NULL: a sync made the changes
     int64_t now_ms;           // Unix ms
     uint64_t first;           // feed number of the first change
     uint64_t created;         // changes so far
@@ -21,7 +22,7 @@ struct commit {
     struct buffer record;     // in it
 };
 
-// Begins: self, entity, run and now_ms are set by the caller. End it with commit_end, whatever came of
+// Begins: self, entity, run, by and now_ms are set by the caller. End it with commit_end, whatever came of
 // it.
 SB_MUST_CHECK
 enum err commit_begin(struct commit *self, struct store_txn *txn);

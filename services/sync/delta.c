@@ -11,7 +11,7 @@
 #define MAP_SIZE_MAX ((uint64_t)1 << 40)
 
 static const char *const tables[DELTA_TABLE_COUNT] = {"meta",    "records",      "feed", "rejects",
-                                                      "results", "publications", "free"};
+                                                      "results", "publications", "free", "withheld"};
 static const struct bytes entity_key = {.data = "entity", .size = 6};
 
 enum { RECORD_HEAD_SIZE = RECORD_HASH_SIZE + 8 + 8 + 4 };
@@ -223,6 +223,7 @@ enum err delta_fail(struct delta *self, const struct delta_run *run, struct faul
     result.bytes = run->bytes;
     result.yields = run->yields;
     result.feed = self->feed;
+    result.over_rejects = run->over_rejects;
     struct failure failure = {.self = self, .run = run, .result = &result};
     return delta_write(self, put_failure, &failure, fault);
 }

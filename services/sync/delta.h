@@ -4,7 +4,8 @@
 // Tables: meta ("entity" → StoredEntity, "validator" → StoredValidator) · records (key → StoredRecord's
 // bytes, delta_store.h) · feed (seq → FeedItem) · rejects (n → Reject, of the last run that ended well) ·
 // results (run, attempt → Report, until acknowledged) · publications (first seq → Change, until published) ·
-// free (dense ids of deleted records).
+// free (dense ids of deleted records) ·
+// withheld (key of a record that is missed but not deleted → StoredDeletion).
 //
 // A sync's records, changes, deletions, rejects, validator, result and token commit together or not at all
 // (D2). Threads: any; one delta_apply at a time. Writes wait for each other.
@@ -36,6 +37,7 @@ struct delta_run {
     const char *withhold;              // why nothing may be deleted by it; NULL: it may
     const struct validator *validator; // to be remembered with what it brought; NULL: nothing is
     struct fault fault;                // delta_fail: why it failed
+    bool over_rejects;                 // delta_fail: because of more rejected rows than max_rejects
 };
 
 // Opens or makes the store of `job` (kept by the caller) in job->data, which must exist and be locked.
@@ -62,6 +64,12 @@ enum err delta_keep(struct delta *self, const struct delta_run *run, Sb__Result 
 // What is remembered of the fetch that the store holds; zeroed: nothing.
 SB_MUST_CHECK
 enum err delta_validator(struct delta *self, struct validator *ret, struct fault *fault);
+// Deletes the records that are withheld, all in one transaction with feed and publication, and says how many.
+// `by` is noted in the feed. `list`: only if the list still has this number (0: whichever it is), else
+// ERR_CONFLICT. A sync that is being applied at the same time compares anew.
+SB_MUST_CHECK
+enum err delta_release(struct delta *self, const char *by, uint64_t list, uint64_t *ret_released,
+                       struct fault *fault);
 
 // Stores that a run failed before it could be applied, with run->fault as the reason.
 SB_MUST_CHECK

@@ -7,6 +7,7 @@
 #include "services/sync/delta_store.h"
 #include "services/sync/look_up.h"
 #include "services/sync/pack.h"
+#include "services/sync/withheld.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -20,6 +21,8 @@ struct compare {
     struct store_txn *txn;  // the state that the export is compared with
     struct look_up *stored; // finds records in it; owned
     uint64_t ids_end;       // of that state
+    uint64_t last_seq;      // the same
+    bool guarded;           // the same: the delete guard withheld deletions
     uint8_t *seen;          // one bit for each dense id: the export has a row of it
     uint8_t *kept;          // the same: a rejected row protects it from deletion
     uint64_t met;           // records with either bit
@@ -28,6 +31,8 @@ struct compare {
     Sb__Result *result;     // counts
     struct buffer key;      // of the row in hand
     struct buffer scratch;  // its canonical bytes, or its JSON
+    bool moved;             // the store was changed since it was compared
+    bool over_rejects;      // more rows were rejected than may be
     enum err broken;        // the store or the memory failed, not the export
 };
 
@@ -170,14 +175,17 @@ static enum err take_row(void *arg, const struct row *row, struct fault *fault)
 
 // ---------------------------------------------------------------- deletions
 
-// Adds what the export no longer has. Of `gone` records the first so many, in key order, are withheld.
-static enum err add_deletions(struct compare *self, uint64_t gone, struct fault *fault)
+// Adds what a complete export no longer has. Of the `gone` among `count` records all are withheld if the
+// guard says so, else the first so many, in key order, as there are rows whose key cannot be read.
+static enum err add_deletions(struct compare *self, uint64_t gone, uint64_t count, struct fault *fault)
 {
     struct store_scan *scan = NULL;
     struct bytes key;
     struct bytes value;
     struct stored_record stored;
-    uint64_t withhold = self->run->withhold != NULL || gone < self->unreadable ? gone : self->unreadable;
+    uint64_t withhold = gone < self->unreadable ? gone : self->unreadable;
+    self->result->guarded = withheld_by_guard(self->self->job, gone - withhold, count);
+    withhold = self->result->guarded ? gone : withhold;
     self->result->withheld = withhold;
     enum err err = store_scan_begin(self->txn, TABLE_RECORDS, &scan);
     if (err == ERR_OK)
@@ -190,17 +198,46 @@ static enum err add_deletions(struct compare *self, uint64_t gone, struct fault 
             break;
         if (has_bit(self->seen, stored.id) || has_bit(self->kept, stored.id))
             continue;
-        if (withhold > 0) {
-            withhold--;
-            continue;
-        }
         const struct change change = {.op = SB__OP__OP_DELETED, .key = stored.key, .id = stored.id};
-        err = changes_add(&self->changes, &change);
+        const bool kept = withhold > 0;
+        err = kept ? changes_withhold(&self->changes, key) : changes_add(&self->changes, &change);
         if (err != ERR_OK)
             break;
-        self->result->deleted++;
+        withhold -= kept;
+        self->result->deleted += !kept;
     }
     store_scan_end(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : give_up(self, err, fault);
+}
+
+// An export of changes only, or one whose rows may have slipped from page to page, says of no record that it
+// is gone, but what it has is no longer missed. What a slipped one of `count` records did not bring counts as
+// withheld, and is not put on the list: it may still be there.
+static enum err keep_withheld(struct compare *self, uint64_t count, struct fault *fault)
+{
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    struct stored_record stored;
+    enum err err = store_scan_begin(self->txn, TABLE_WITHHELD, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, (struct bytes){.data = NULL}, &key, &value);
+    for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
+        err = store_get(self->txn, TABLE_RECORDS, key, &value);
+        if (err == ERR_OK)
+            err = delta_read_record(key, value, &stored);
+        if (err != ERR_OK || stored.id >= self->ids_end) {
+            err = err == ERR_OK || err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+            break;
+        }
+        if (!has_bit(self->seen, stored.id) && !has_bit(self->kept, stored.id))
+            err = changes_withhold(&self->changes, key);
+        if (err != ERR_OK)
+            break;
+    }
+    store_scan_end(&scan);
+    self->result->withheld = self->run->withhold != NULL ? count - self->met : self->changes.withheld_count;
+    self->result->guarded = self->guarded && self->changes.withheld_count > 0;
     return err == ERR_NOT_FOUND ? ERR_OK : give_up(self, err, fault);
 }
 
@@ -212,6 +249,7 @@ static enum err judge(struct compare *self, struct fault *fault)
     uint64_t count = 0;
     if ((double)result->rejected * 1e6 > (double)result->seen * job->max_rejects_ppm) {
         const struct reject *first = &self->changes.rejects[0];
+        self->over_rejects = true;
         return fault_set(fault, ERR_INVALID,
                          "%" PRIu64 " of %" PRIu64
                          " rows were rejected, more than max_rejects (%g%%); the first, "
@@ -222,14 +260,16 @@ static enum err judge(struct compare *self, struct fault *fault)
     const enum err err = store_count(self->txn, TABLE_RECORDS, &count);
     if (err != ERR_OK)
         return give_up(self, err, fault);
-    if ((!job->source.complete && !self->run->full) || count == 0)
+    if ((!job->source.complete && !self->run->full) || self->run->withhold != NULL)
+        return keep_withheld(self, count, fault);
+    if (count == 0)
         return ERR_OK;
     if (result->seen == result->rejected)
         return fault_set(fault, ERR_INVALID,
                          "the export has no records, but %" PRIu64 " are stored: it is taken for broken",
                          count);
     assert(self->met <= count);
-    return self->met == count ? ERR_OK : add_deletions(self, count - self->met, fault);
+    return self->met == count ? ERR_OK : add_deletions(self, count - self->met, count, fault);
 }
 
 // ---------------------------------------------------------------- the commit
@@ -280,6 +320,9 @@ static enum err put_all(struct store_txn *txn, struct compare *compare, Sb__Stor
     if (err == ERR_OK)
         err = commit_publication(&commit, txn);
     if (err == ERR_OK)
+        err = withheld_put(txn, changes, compare->run->run, commit.now_ms, entity);
+    entity->guarded = compare->result->guarded;
+    if (err == ERR_OK)
         err = delta_put_validator(txn, validator, compare->result);
     if (err == ERR_OK)
         err = delta_put_result(txn, compare->self, compare->run, compare->result, entity);
@@ -296,6 +339,11 @@ static enum err write_all(struct store_txn *txn, void *arg, struct fault *fault)
     enum err err = delta_read_entity(txn, &entity, fault);
     if (err != ERR_OK)
         return err;
+    if (entity->last_seq != compare->last_seq) {
+        sb__stored_entity__free_unpacked(entity, NULL);
+        compare->moved = true; // by a release: what the export was compared with is not what is there
+        return ERR_BUSY;
+    }
     // I3: what was fetched under an older lease than what is stored is not news.
     if (token != 0 && token < entity->token) {
         err = fault_set(fault, ERR_STALE,
@@ -327,6 +375,8 @@ static enum err begin_compare(struct compare *self, struct fault *fault)
     if (err != ERR_OK)
         return err;
     self->ids_end = entity->ids_end;
+    self->last_seq = entity->last_seq;
+    self->guarded = entity->guarded;
     sb__stored_entity__free_unpacked(entity, NULL);
     err = look_up_new(self->txn, self->ids_end, &self->stored);
     if (err != ERR_OK)
@@ -388,42 +438,57 @@ static void begin_result(const struct compare *self)
     self->result->feed = self->self->feed;
 }
 
+// Compares and commits. ERR_BUSY: the store was changed in between, nothing is stored.
+static enum err apply_once(struct compare *self, const char *spool, const atomic_bool *cancel,
+                           struct fault *fault)
+{
+    Sb__Result *result = self->result;
+    const int64_t start_ms = clock_boot_ms();
+    begin_result(self);
+    enum err err = begin_compare(self, fault);
+    self->broken = err;
+    if (err == ERR_OK)
+        err = compare_all(self, spool, cancel, fault);
+    result->ended_ms = clock_wall_ms();
+    result->apply_ms = (uint64_t)(clock_boot_ms() - start_ms);
+    if (err == ERR_OK && !atomic_load(cancel)) {
+        result->ok = true;
+        err = delta_make_room(self->self, room_for(self), fault);
+        if (err == ERR_OK)
+            err = delta_write(self->self, write_all, self, fault);
+        if (err != ERR_STALE)
+            self->broken = err;
+    } else if (err == ERR_OK) {
+        err = fault_set(fault, ERR_REFUSED, "given up before the commit");
+    }
+    end_compare(self);
+    return err;
+}
+
 enum err delta_apply(struct delta *self, const char *spool, const struct delta_run *run,
                      const atomic_bool *cancel, Sb__Result *ret, struct fault *fault)
 {
     Sb__Result result;
-    struct compare compare = {.self = self, .run = run, .result = &result};
+    struct compare compare;
     struct fault found = {.err = ERR_OK};
-    const int64_t start_ms = clock_boot_ms();
-    begin_result(&compare);
-    enum err err = begin_compare(&compare, &found);
-    compare.broken = err;
-    if (err == ERR_OK)
-        err = compare_all(&compare, spool, cancel, &found);
-    result.ended_ms = clock_wall_ms();
-    result.apply_ms = (uint64_t)(clock_boot_ms() - start_ms);
-    if (err == ERR_OK && !atomic_load(cancel)) {
-        result.ok = true;
-        err = delta_make_room(self, room_for(&compare), &found);
-        if (err == ERR_OK)
-            err = delta_write(self, write_all, &compare, &found);
-        if (err != ERR_STALE)
-            compare.broken = err;
-    } else if (err == ERR_OK) {
-        err = fault_set(&found, ERR_REFUSED, "given up before the commit");
-    }
-    end_compare(&compare);
+    enum err err;
+    do { // again after each release that came in between, and a person makes few of them
+        compare = (struct compare){.self = self, .run = run, .result = &result};
+        err = apply_once(&compare, spool, cancel, &found);
+    } while (err == ERR_BUSY && compare.moved);
     if (compare.broken != ERR_OK || err == ERR_REFUSED)
         return fault_set(fault, err, "%s", found.text);
     if (err != ERR_OK) {
         // A broken export is a result, too: it is stored to be reported, and nothing else is touched.
         struct delta_run failed = *run;
         failed.fault = found;
+        failed.over_rejects = compare.over_rejects;
         err = delta_fail(self, &failed, fault);
         if (err != ERR_OK)
             return err;
         begin_result(&compare);
         result.ended_ms = clock_wall_ms();
+        result.over_rejects = compare.over_rejects;
         (void)fault_set(fault, found.err, "%s", found.text);
     }
     *ret = result;

@@ -17,6 +17,7 @@ enum delta_table {
     TABLE_RESULTS,
     TABLE_PUBLICATIONS,
     TABLE_FREE,
+    TABLE_WITHHELD,
     DELTA_TABLE_COUNT
 };
 

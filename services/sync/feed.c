@@ -210,6 +210,95 @@ static enum err answer_numbered(struct call *call, bool rejects)
     return err;
 }
 
+// ---------------------------------------------------------------- withheld deletions
+
+// A Deletion: the record as it is stored, and since when it is missed.
+static enum err pack_deletion(struct call *call, struct bytes key, struct bytes value, struct buffer *ret)
+{
+    enum { RECORD = 1, RUN = 2, SINCE = 3 };
+    struct buffer *record = &call->scratch;
+    struct stored_record stored;
+    struct bytes found;
+    Sb__StoredDeletion *deletion = sb__stored_deletion__unpack(NULL, value.size, value.data);
+    if (deletion == NULL)
+        return ERR_CORRUPT;
+    buffer_clear(record);
+    buffer_clear(ret);
+    enum err err = store_get(call->txn, TABLE_RECORDS, key, &found);
+    if (err == ERR_OK)
+        err = delta_read_record(key, found, &stored);
+    if (err == ERR_OK)
+        err = pack_stored(record, &stored);
+    if (err == ERR_OK)
+        err = pack_bytes(ret, RECORD, scratch_bytes(call));
+    if (err == ERR_OK)
+        err = pack_number(ret, RUN, deletion->run);
+    if (err == ERR_OK)
+        err = pack_number(ret, SINCE, (uint64_t)deletion->since_ms);
+    sb__stored_deletion__free_unpacked(deletion, NULL);
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err; // it names a record that is not there
+}
+
+static enum err withheld_after(struct call *call, struct bytes after, uint32_t limit, bool *ret_more)
+{
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    struct buffer entry;
+    uint32_t count = 0;
+    buffer_init(&entry, 2 * (size_t)RECORD_SIZE_MAX + 64);
+    enum err err = store_scan_begin(call->txn, TABLE_WITHHELD, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, after, &key, &value);
+    if (err == ERR_OK && key.size == after.size && memcmp(key.data, after.data, key.size) == 0)
+        err = store_scan_next(scan, &key, &value);
+    for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
+        err = pack_deletion(call, key, value, &entry);
+        if (err != ERR_OK)
+            break;
+        const struct bytes bytes = {.data = entry.data, .size = entry.size};
+        if (!add_entry(call, bytes, limit, &count, &err)) {
+            *ret_more = true;
+            break;
+        }
+    }
+    buffer_free(&entry);
+    store_scan_end(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err answer_deletions(struct call *call, const Sb__DeletionQuery *query, uint64_t released)
+{
+    uint8_t room[RECORD_STORE_KEY_SIZE];
+    struct buffer whole;
+    struct bytes after = {.data = NULL};
+    Sb__StoredEntity *entity = NULL;
+    Sb__DeletionList rest = SB__DELETION_LIST__INIT;
+    bool more = false;
+    enum err err = ERR_OK;
+    buffer_init(&whole, RECORD_SIZE_MAX * 2);
+    if (query->n_after > 0) {
+        err = record_key_of(query->after, query->n_after, &call->self->job->key, &whole, call->fault);
+        err = err == ERR_OK || err == ERR_NO_MEMORY ? err : ERR_INVALID;
+        after = record_store_key((struct bytes){.data = whole.data, .size = whole.size}, room);
+    }
+    if (err == ERR_OK)
+        err = delta_read_entity(call->txn, &entity, call->fault);
+    if (err == ERR_OK) {
+        rest.guarded = entity->guarded;
+        rest.list = entity->withheld_list;
+        rest.last_seq = entity->last_seq;
+        rest.released = released;
+        sb__stored_entity__free_unpacked(entity, NULL);
+        err = store_count(call->txn, TABLE_WITHHELD, &rest.withheld);
+    }
+    if (err == ERR_OK)
+        err = withheld_after(call, after, limit_of(query->limit), &more);
+    rest.more = more;
+    buffer_free(&whole);
+    return err == ERR_OK ? pack_message(call->ret, &rest.base) : err;
+}
+
 // ---------------------------------------------------------------- calls
 
 static enum err answer(struct call *call, const char *method)
@@ -220,8 +309,35 @@ static enum err answer(struct call *call, const char *method)
         return answer_list(call);
     if (strcmp(method, "feed") == 0 || strcmp(method, "rejects") == 0)
         return answer_numbered(call, method[0] == 'r');
-    return fault_set(call->fault, ERR_INVALID, "%s answers get, list, feed and rejects, not %.40s",
+    return fault_set(call->fault, ERR_INVALID, "%s answers get, list, feed, rejects and deletions, not %.40s",
                      call->self->job->name, method);
+}
+
+// Answers from one state of the store.
+static enum err answer_read(struct call *call, const char *method, const Sb__DeletionQuery *deletions,
+                            uint64_t released)
+{
+    enum err err = store_read(call->self->store, &call->txn, call->fault);
+    if (err == ERR_OK)
+        err = deletions != NULL ? answer_deletions(call, deletions, released) : answer(call, method);
+    store_end(&call->txn);
+    return err;
+}
+
+// The one call that may write: first that, so that the answer shows what came of it.
+static enum err answer_deletion_query(struct delta *self, struct call *call)
+{
+    Sb__DeletionQuery *query = sb__deletion_query__unpack(NULL, call->body_size, call->body);
+    uint64_t released = 0;
+    enum err err = ERR_OK;
+    if (query == NULL)
+        return unreadable(call);
+    if (query->release)
+        err = delta_release(self, query->by, query->list, &released, call->fault);
+    if (err == ERR_OK)
+        err = answer_read(call, NULL, query, released);
+    sb__deletion_query__free_unpacked(query, NULL);
+    return err;
 }
 
 enum err feed_call(struct delta *self, const char *method, const void *body, size_t body_size,
@@ -231,10 +347,8 @@ enum err feed_call(struct delta *self, const char *method, const void *body, siz
     struct fault found = {.err = ERR_OK};
     struct call call = {.self = self, .body = body, .body_size = body_size, .ret = ret, .fault = &found};
     buffer_init(&call.scratch, RECORD_SIZE_MAX * 2);
-    enum err err = store_read(self->store, &call.txn, &found);
-    if (err == ERR_OK)
-        err = answer(&call, method);
-    store_end(&call.txn);
+    const enum err err = strcmp(method, "deletions") == 0 ? answer_deletion_query(self, &call)
+                                                          : answer_read(&call, method, NULL, 0);
     buffer_free(&call.scratch);
     if (err == ERR_OK)
         return ERR_OK;

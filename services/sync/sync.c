@@ -235,6 +235,15 @@ static void on_refused(struct sync *self, const struct syncbus_notice *notice)
     step(self, (struct sync_event){.kind = SYNC_EVENT_REFUSED, .over = is_over(notice->code)});
 }
 
+static void on_call(struct sync *self, const struct syncbus_notice *notice)
+{
+    struct fault fault = {.err = ERR_OK};
+    if (sync_answer(service_client(self->service), self->store, notice, &fault) != ERR_OK)
+        break_off(self, &fault);
+    if (strcmp(notice->method, "deletions") == 0) // a release is a change to be told of
+        news_look(self->news);
+}
+
 static void on_notice(void *arg, const struct syncbus_notice *notice)
 {
     struct sync *self = arg;
@@ -268,7 +277,7 @@ static void on_notice(void *arg, const struct syncbus_notice *notice)
         if (mine)
             step(self, (struct sync_event){.kind = SYNC_EVENT_LOST});
         break;
-    case SYNCBUS_CALL: sync_answer(service_client(self->service), self->store, notice); break;
+    case SYNCBUS_CALL: on_call(self, notice); break;
     case SYNCBUS_REPLY: news_reply(self->news, notice); break;
     default: break; // where a wish stands is the broker's to show
     }

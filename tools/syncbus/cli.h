@@ -27,6 +27,8 @@ struct cli {
     const char *by;                   // --by, or NULL
     const char *placed;               // --placed, or NULL
     const char *rejected;             // --rejected, or NULL
+    bool release;                     // --release
+    uint64_t list;                    // --list; 0: not given
     uint64_t after;                   // --after
     uint32_t limit;                   // --limit; 0: the command's own
     enum syncbus_code answer;         // the last reply's code
@@ -55,6 +57,7 @@ int command_order(struct cli *cli);
 int command_records(struct cli *cli);
 int command_changes(struct cli *cli);
 int command_rejects(struct cli *cli);
+int command_deletions(struct cli *cli);
 int command_check(struct cli *cli);
 
 // Stands between `syncbus run` and its command; see run.c. Gives the exit code.
@@ -79,6 +82,15 @@ int cli_exit_code(enum syncbus_code code);
 
 // Prints a message as one JSON line; an exit code.
 int cli_print_json(const void *message);
+
+// Appends what a record is to a JSON object that is open: key, seq, hash in hex, and the record itself.
+enum err cli_add_record(const Sb__Record *record, struct buffer *line);
+
+// Prints the line if it is whole, and empties it; an exit code.
+int cli_put_line(struct buffer *line, enum err err);
+
+// The parts of a record's key joined for people, cut to fit; returns `text`.
+const char *cli_key_text(const Sb__Record *record, char *text, size_t size);
 
 // What a waiter waits for, in one line: its position, ETA (unless it is not known or overdue) and blockers.
 const char *cli_waiting_text(char now[256], uint32_t position, int64_t eta_ms,

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// Appends what a record is to a JSON object that is open: key, seq, hash in hex, and the record itself.
-static enum err add_record(const Sb__Record *record, struct buffer *line)
+enum err cli_add_record(const Sb__Record *record, struct buffer *line)
 {
     enum err err = buffer_print(line, "\"key\":[");
     for (size_t i = 0; i < record->n_key && err == ERR_OK; i++) {
@@ -26,8 +25,7 @@ static enum err add_record(const Sb__Record *record, struct buffer *line)
     return err;
 }
 
-// Prints the line if it is whole, and empties it; an exit code.
-static int put_line(struct buffer *line, enum err err)
+int cli_put_line(struct buffer *line, enum err err)
 {
     if (err == ERR_OK)
         (void)printf("%.*s\n", (int)line->size, line->data);
@@ -43,16 +41,15 @@ static int print_record(const Sb__Record *record)
     buffer_init(&line, WIRE_FRAME_MAX * 8U);
     enum err err = buffer_add_byte(&line, '{');
     if (err == ERR_OK)
-        err = add_record(record, &line);
+        err = cli_add_record(record, &line);
     if (err == ERR_OK)
         err = buffer_add_byte(&line, '}');
-    int code = put_line(&line, err);
+    int code = cli_put_line(&line, err);
     buffer_free(&line);
     return code;
 }
 
-// The key's parts joined for people.
-static const char *key_text(const Sb__Record *record, char *text, size_t size)
+const char *cli_key_text(const Sb__Record *record, char *text, size_t size)
 {
     size_t used = 0;
     text[0] = '\0';
@@ -64,7 +61,7 @@ static const char *key_text(const Sb__Record *record, char *text, size_t size)
 static void add_row(struct table *table, const Sb__Record *record)
 {
     char key[256];
-    table_row(table, (const char *const[]){key_text(record, key, sizeof key), record->record});
+    table_row(table, (const char *const[]){cli_key_text(record, key, sizeof key), record->record});
 }
 
 static int one_record(struct cli *cli)
@@ -140,7 +137,7 @@ static int print_change(const struct cli *cli, const Sb__FeedItem *item)
     char time[32], key[256];
     if (!cli->json) {
         (void)printf("%8" PRIu64 "  %s  %-8s %s  %s\n", item->seq, cli_time(item->time_ms, time, sizeof time),
-                     op, key_text(record, key, sizeof key), record->record);
+                     op, cli_key_text(record, key, sizeof key), record->record);
         return fflush(stdout) == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
     }
     struct buffer line;
@@ -149,10 +146,10 @@ static int print_change(const struct cli *cli, const Sb__FeedItem *item)
         &line, "{\"change\":%" PRIu64 ",\"op\":\"%s\",\"run\":%" PRIu64 ",\"time_ms\":%" PRId64 ",",
         item->seq, op, item->run, item->time_ms);
     if (err == ERR_OK)
-        err = add_record(record, &line);
+        err = cli_add_record(record, &line);
     if (err == ERR_OK)
         err = buffer_add_byte(&line, '}');
-    int code = put_line(&line, err);
+    int code = cli_put_line(&line, err);
     buffer_free(&line);
     return code;
 }

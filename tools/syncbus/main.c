@@ -19,6 +19,8 @@ enum {
     OPTION_REJECTED,
     OPTION_AFTER,
     OPTION_LIMIT,
+    OPTION_RELEASE,
+    OPTION_LIST,
     OPTION_FOLLOW = 'f',
 };
 
@@ -38,6 +40,8 @@ static const struct command commands[] = {
     {"records", "records ENTITY [KEY…]", "an entity's records, or one", 1, 17, command_records},
     {"changes", "changes ENTITY [--after N] [-f]", "an entity's feed", 1, 1, command_changes},
     {"rejects", "rejects ENTITY", "rows of the last run that did not parse", 1, 1, command_rejects},
+    {"deletions", "deletions ENTITY [--release --by WHO [--list N]]",
+     "records that are missed but kept until they are released", 1, 1, command_deletions},
     {"check", "check", "the configuration, and when its jobs start together", 0, 0, command_check},
 };
 
@@ -62,6 +66,8 @@ static bool take_number(struct cli *cli, int option, const char *value)
 {
     if (option == OPTION_AFTER)
         return read_number("--after", value, UINT64_MAX, &cli->after);
+    if (option == OPTION_LIST)
+        return read_number("--list", value, UINT64_MAX, &cli->list);
     uint64_t limit = 0;
     if (!read_number("--limit", value, 100000, &limit))
         return false;
@@ -97,6 +103,7 @@ static bool take(void *arg, int option, const char *value)
     case OPTION_JSON: cli->json = true; return true;
     case OPTION_WAIT: cli->wait = true; return true;
     case OPTION_FOLLOW: cli->follow = true; return true;
+    case OPTION_RELEASE: cli->release = true; return true;
     case OPTION_RESOURCE: cli->resource = value; return true;
     case OPTION_KEY: cli->key = value; return true;
     case OPTION_BY: return take_by(cli, value);
@@ -173,6 +180,8 @@ int main(int argc, char **argv)
         {"rejected", required_argument, NULL, OPTION_REJECTED},
         {"after", required_argument, NULL, OPTION_AFTER},
         {"limit", required_argument, NULL, OPTION_LIMIT},
+        {"release", no_argument, NULL, OPTION_RELEASE},
+        {"list", required_argument, NULL, OPTION_LIST},
         {NULL, 0, NULL, 0},
     };
     static char usage[4096];

@@ -285,11 +285,9 @@ static void what_a_later_version_does_is_warned_of_or_refused(void **state)
 {
     (void)state;
     struct told told = {0};
-    struct config *config =
-        accepted(RESOURCE "jobs: {a: {every: 1m, key: [id],"
-                          " delete_guard: {max_share: 10%}, index: [], source: {url: \"http://x/y\"}}}\n",
-                 1, &told);
-    assert_int_equal(told.lines, 2);
+    struct config *config = accepted(
+        RESOURCE "jobs: {a: {every: 1m, key: [id], index: [], source: {url: \"http://x/y\"}}}\n", 1, &told);
+    assert_int_equal(told.lines, 1);
     config_destroy(&config);
     refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", format: pdf}}}\n",
             "\"pdf\" is not supported");
@@ -385,6 +383,23 @@ static void a_path_to_records_is_checked_with_its_place(void **state)
     config_destroy(&config);
 }
 
+static void the_delete_guard_is_ten_percent_and_ten_unless_told_otherwise(void **state)
+{
+    (void)state;
+    struct config *config = accepted(
+        RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\"}},"
+                 " b: {every: 1m, key: [id], delete_guard: {max_share: 0.5%}, source: {url: \"http://x/y\"}},"
+                 " c: {every: 1m, key: [id], delete_guard: {min_count: 0}, source: {url: \"http://x/y\"}}}\n",
+        1, &(struct told){0});
+    assert_int_equal(config->jobs[0].delete_max_share_ppm, 100000);
+    assert_int_equal(config->jobs[0].delete_min_count, 10);
+    assert_int_equal(config->jobs[1].delete_max_share_ppm, 5000);
+    assert_int_equal(config->jobs[1].delete_min_count, 10);
+    assert_int_equal(config->jobs[2].delete_max_share_ppm, 100000);
+    assert_int_equal(config->jobs[2].delete_min_count, 0);
+    config_destroy(&config);
+}
+
 static void policies_are_read_and_have_the_defaults_that_disturb_least(void **state)
 {
     (void)state;
@@ -449,6 +464,7 @@ int main(void)
         cmocka_unit_test(pages_and_full_fetches_are_read_and_fit_together),
         cmocka_unit_test(the_text_of_a_job_differs_when_any_of_its_options_does),
         cmocka_unit_test(a_path_to_records_is_checked_with_its_place),
+        cmocka_unit_test(the_delete_guard_is_ten_percent_and_ten_unless_told_otherwise),
         cmocka_unit_test(policies_are_read_and_have_the_defaults_that_disturb_least),
         cmocka_unit_test(many_errors_are_told_at_once_but_not_without_end),
         cmocka_unit_test(a_value_of_a_header_is_never_shown),

@@ -256,7 +256,7 @@ static void unknown_methods_and_broken_bodies_are_refused(void **state)
     struct fault fault = {.err = ERR_OK};
     buffer_init(&ret, 1024);
     assert_int_equal(feed_call(store.delta, "drop", "", 0, &ret, &fault), ERR_INVALID);
-    assert_string_equal(fault.text, "things answers get, list, feed and rejects, not drop");
+    assert_string_equal(fault.text, "things answers get, list, feed, rejects and deletions, not drop");
     assert_int_equal(feed_call(store.delta, "feed", "\xff", 1, &ret, &fault), ERR_INVALID);
     assert_int_equal(feed_call(store.delta, "list", "\x0a\x7f", 2, &ret, &fault), ERR_INVALID);
     assert_int_equal(ret.size, 0);
