@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { CONFIG_INDEXES_MAX = 32 }; // of a job
+
 enum yield_policy { YIELD_FINISH, YIELD_PAGE, YIELD_ABORT };
 enum overlap_policy { OVERLAP_SKIP, OVERLAP_QUEUE };
 enum catch_up_policy { CATCH_UP_ONCE, CATCH_UP_NONE };
@@ -101,6 +103,9 @@ struct config_job {
     struct config_source source;
     struct words key;              // fields that name a record
     struct words ignore;           // volatile fields
+    struct words index;            // fields that records are found by; that of `match` is one of them
+    char *match_entity;            // job whose records these belong to; NULL: none
+    char *match_field;             // the field that holds the other record's key
     uint32_t max_rejects_ppm;      // more rejected rows than this share fail the run
     uint32_t delete_max_share_ppm; // deletions beyond this share of the records, and beyond
     uint32_t delete_min_count;     // so many of them, are withheld

@@ -113,6 +113,68 @@ static void check_pages(struct config_reader *self, const yaml_node_t *node, con
         config_error(self, node, "jobs.%s: source.full_url goes with `complete: false` only", job->name);
 }
 
+// Whether a field of this name is left out of the records.
+static bool is_ignored(const struct config_job *job, const char *name)
+{
+    for (size_t i = 0; i < job->ignore.count; i++) {
+        const size_t size = strlen(job->ignore.items[i]);
+        if (strncmp(name, job->ignore.items[i], size) == 0 && (name[size] == '\0' || name[size] == '.'))
+            return true;
+    }
+    return false;
+}
+
+// The field of a match is an index, too.
+static bool add_index(struct config_job *job)
+{
+    struct words *index = &job->index;
+    for (size_t i = 0; i < index->count; i++)
+        if (strcmp(index->items[i], job->match_field) == 0)
+            return true;
+    char **items = realloc(index->items, (index->count + 1) * sizeof *items);
+    char *copy = strdup(job->match_field);
+    if (items != NULL)
+        index->items = items;
+    if (items == NULL || copy == NULL) {
+        free(copy);
+        return false;
+    }
+    index->items[index->count++] = copy;
+    return true;
+}
+
+static void check_index(struct config_reader *self, const yaml_node_t *node, struct config_job *job)
+{
+    if (job->match_field != NULL && !add_index(job)) {
+        config_error(self, node, "out of memory");
+        return;
+    }
+    if (job->index.count > CONFIG_INDEXES_MAX)
+        config_error(self, node, "jobs.%s.index: %zu fields, at most %d are taken", job->name,
+                     job->index.count, CONFIG_INDEXES_MAX);
+    for (size_t i = 0; i < job->index.count; i++)
+        if (is_ignored(job, job->index.items[i]))
+            config_error(self, node, "jobs.%s.index: the field \"%.64s\" is ignored, so no record has it",
+                         job->name, job->index.items[i]);
+}
+
+static void check_match(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+{
+    struct fault fault = {0};
+    if (job->match_entity == NULL && job->match_field == NULL)
+        return;
+    if (job->match_entity == NULL || job->match_field == NULL) {
+        config_error(self, node, "jobs.%s.match: both are needed, `entity` and `field`", job->name);
+        return;
+    }
+    const struct config_job *other = config_job(self->config, job->match_entity, &fault);
+    if (other == NULL)
+        config_error(self, node, "jobs.%s.match.entity: %s", job->name, fault.text);
+    else if (other->key.count != 1)
+        config_error(self, node, "jobs.%s.match: the key of %s has %zu fields, and one field cannot hold it",
+                     job->name, other->name, other->key.count);
+}
+
 static void check_fields(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
 {
     if (job->key.count == 0)
@@ -356,6 +418,8 @@ void config_check(struct config_reader *self)
         check_source(self, self->jobs[i], job);
         check_pages(self, self->jobs[i], job);
         check_fields(self, self->jobs[i], job);
+        check_index(self, self->jobs[i], job);
+        check_match(self, self->jobs[i], job);
     }
     if (config->orders.present)
         config->orders.resource = find_resource(self, self->orders, "orders", config->orders.resource_name);

@@ -138,6 +138,14 @@ static const struct option_spec guard_options[] = {
 };
 static const struct section guard_section = ALL(guard_options);
 
+static const struct option_spec match_options[] = {
+    {"entity", OPTION_TEXT, PLACE(config_job, match_entity), .min = 1, .max = 64,
+     .help = "the job whose records these belong to, as delivery notes to orders"},
+    {"field", OPTION_TEXT, PLACE(config_job, match_field), .min = 1, .max = 256,
+     .help = "the field that holds the other record's key; it is indexed"},
+};
+static const struct section match_section = ALL(match_options);
+
 static const struct option_spec job_options[] = {
     {"resource", OPTION_TEXT, PLACE(config_job, resource_name), .min = 1, .max = 64,
      .help = "the ERP that it reads; may be left out when there is only one"},
@@ -175,7 +183,10 @@ static const struct option_spec job_options[] = {
      .help = "more rejected rows than this share fail the run"},
     {"data", OPTION_PATH, PLACE(config_job, data),
      .help = "directory of its store; default: named as the job, beside the broker's"},
-    {"index", OPTION_LATER, .help = "indexes come in a later version"},
+    {"index", OPTION_WORDS, PLACE(config_job, index),
+     .help = "fields that records are found by: syncbus records JOB --index FIELD VALUE"},
+    {"match", OPTION_SECTION, .section = &match_section,
+     .help = "which records of another job these belong to; shown with them as tracking"},
     {"delete_guard", OPTION_SECTION, .section = &guard_section,
      .help = "more deletions than this are withheld until syncbus deletions JOB --release"},
 };

@@ -349,6 +349,12 @@ enum err store_delete(struct store_txn *txn, unsigned table, struct bytes key)
     return note(txn, mdb_del(txn->txn, txn->store->tables[table], &name, NULL));
 }
 
+enum err store_clear(struct store_txn *txn, unsigned table)
+{
+    assert(table < txn->store->table_count && txn->writes);
+    return note(txn, mdb_drop(txn->txn, txn->store->tables[table], 0));
+}
+
 enum err store_count(struct store_txn *txn, unsigned table, uint64_t *ret)
 {
     assert(table < txn->store->table_count);

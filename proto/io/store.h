@@ -81,6 +81,10 @@ enum err store_reserve(struct store_txn *txn, unsigned table, struct bytes key, 
 SB_MUST_CHECK
 enum err store_delete(struct store_txn *txn, unsigned table, struct bytes key);
 
+// Deletes all entries of a table.
+SB_MUST_CHECK
+enum err store_clear(struct store_txn *txn, unsigned table);
+
 // Number of entries in a table.
 SB_MUST_CHECK
 enum err store_count(struct store_txn *txn, unsigned table, uint64_t *ret);

@@ -1,6 +1,7 @@
 #include "services/sync/commit.h"
 
 #include "services/sync/pack.h"
+#include "services/sync/record_index.h"
 
 #include <string.h>
 
@@ -86,13 +87,34 @@ static enum err delete_record(struct commit *self, struct store_txn *txn, struct
                : err;
 }
 
+// The indexes go with the record: what they say of the old one is read before it is replaced.
+static enum err move_indexes(const struct commit *self, struct store_txn *txn, const struct change *change,
+                             struct bytes key)
+{
+    const struct words *fields = &self->self->job->index;
+    struct stored_record stored = {.json = {.data = NULL}};
+    struct bytes value;
+    if (fields->count == 0)
+        return ERR_OK;
+    if (change->op != SB__OP__OP_CREATED) {
+        enum err err = store_get(txn, TABLE_RECORDS, key, &value);
+        if (err == ERR_OK)
+            err = delta_read_record(key, value, &stored);
+        if (err != ERR_OK)
+            return err;
+    }
+    return record_index_move(txn, fields, key, stored.json, change->json);
+}
+
 enum err commit_change(struct commit *self, struct store_txn *txn, const struct change *change)
 {
     uint8_t room[RECORD_STORE_KEY_SIZE];
     const struct bytes key = record_store_key(change->key, room);
     const uint64_t seq = ++self->entity->last_seq;
     uint64_t id = change->id;
-    enum err err = ERR_OK;
+    enum err err = move_indexes(self, txn, change, key);
+    if (err != ERR_OK)
+        return err;
     if (change->op == SB__OP__OP_DELETED) {
         err = delete_record(self, txn, key, id);
     } else {

@@ -2,6 +2,7 @@
 
 #include "proto/io/clock.h"
 #include "services/sync/delta_store.h"
+#include "services/sync/record_index.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 #define MAP_SIZE     ((uint64_t)64 << 20)
 #define MAP_SIZE_MAX ((uint64_t)1 << 40)
 
-static const char *const tables[DELTA_TABLE_COUNT] = {"meta",    "records",      "feed", "rejects",
-                                                      "results", "publications", "free", "withheld"};
+static const char *const tables[DELTA_TABLE_COUNT] = {
+    "meta", "records", "feed", "rejects", "results", "publications", "free", "withheld", "index"};
 static const struct bytes entity_key = {.data = "entity", .size = 6};
 
 enum { RECORD_HEAD_SIZE = RECORD_HASH_SIZE + 8 + 8 + 4 };
@@ -115,24 +116,52 @@ static enum err make_entity(struct store_txn *txn, void *arg, struct fault *faul
     entity.ids_end = 1;
     entity.n_key = self->job->key.count;
     entity.key = self->job->key.items;
+    entity.n_index = self->job->index.count;
+    entity.index = self->job->index.items;
     self->feed = entity.feed;
     return delta_put_entity(txn, &entity);
 }
 
+static bool are_same(char *const *stored, size_t count, const struct words *words)
+{
+    bool same = count == words->count;
+    for (size_t i = 0; i < words->count && same; i++)
+        same = strcmp(stored[i], words->items[i]) == 0;
+    return same;
+}
+
+// The job's indexes in place of those that the store had; the body may run again.
+static enum err change_indexes(struct store_txn *txn, void *arg, struct fault *fault)
+{
+    struct delta *self = arg;
+    Sb__StoredEntity *entity = NULL;
+    enum err err = delta_read_entity(txn, &entity, fault);
+    if (err != ERR_OK)
+        return err;
+    Sb__StoredEntity changed = *entity;
+    changed.n_index = self->job->index.count;
+    changed.index = self->job->index.items;
+    err = record_index_build(txn, &self->job->index);
+    if (err == ERR_OK)
+        err = delta_put_entity(txn, &changed);
+    sb__stored_entity__free_unpacked(entity, NULL);
+    return err == ERR_OK
+               ? err
+               : fault_set(fault, err, "%s: the indexes cannot be made: %s", self->job->data, err_text(err));
+}
+
 static enum err check_entity(struct delta *self, const Sb__StoredEntity *entity, struct fault *fault)
 {
-    const struct words *key = &self->job->key;
-    bool same = entity->n_key == key->count;
-    for (size_t i = 0; i < key->count && same; i++)
-        same = strcmp(entity->key[i], key->items[i]) == 0;
-    if (!same)
+    if (!are_same(entity->key, entity->n_key, &self->job->key))
         return fault_set(
             fault, ERR_REFUSED,
             "%s was made for another key (%zu fields, the first is %s); give the old `key` back, or "
             "move the directory away to begin anew",
             self->job->data, entity->n_key, entity->n_key > 0 ? entity->key[0] : "none");
     self->feed = entity->feed;
-    return ERR_OK;
+    return are_same(entity->index, entity->n_index, &self->job->index)
+               ? ERR_OK
+               : delta_write(self, change_indexes, self, fault);
 }
 
 static enum err open_entity(struct delta *self, struct fault *fault)
@@ -161,6 +190,7 @@ enum err delta_open(const struct config_job *job, struct delta **ret, struct fau
                                           .map_size_max = MAP_SIZE_MAX};
     if (job->key.count == 0 || job->key.count > RECORD_KEY_PARTS_MAX)
         return fault_set(fault, ERR_INVALID, "%s: a key has 1 to %d fields", job->name, RECORD_KEY_PARTS_MAX);
+    assert(job->index.count <= CONFIG_INDEXES_MAX);
     struct delta *self = calloc(1, sizeof *self);
     if (self == NULL)
         return fault_set(fault, ERR_NO_MEMORY, "%s: %s", job->data, err_text(ERR_NO_MEMORY));

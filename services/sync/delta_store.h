@@ -18,6 +18,7 @@ enum delta_table {
     TABLE_PUBLICATIONS,
     TABLE_FREE,
     TABLE_WITHHELD,
+    TABLE_INDEX,
     DELTA_TABLE_COUNT
 };
 

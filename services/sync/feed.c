@@ -2,6 +2,7 @@
 
 #include "services/sync/delta_store.h"
 #include "services/sync/pack.h"
+#include "services/sync/record_index.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,29 +124,112 @@ static enum err last_seq(struct call *call, uint64_t *ret)
     return ERR_OK;
 }
 
+// The number of the index that a caller names.
+static enum err find_index(struct call *call, const char *name, size_t *ret)
+{
+    const struct words *index = &call->self->job->index;
+    for (size_t i = 0; i < index->count; i++) {
+        if (strcmp(index->items[i], name) == 0) {
+            *ret = i;
+            return ERR_OK;
+        }
+    }
+    struct buffer names;
+    buffer_init(&names, 256);
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < index->count && err == ERR_OK; i++)
+        err = buffer_print(&names, "%s%s", i > 0 ? ", " : "", index->items[i]);
+    (void)fault_set(call->fault, ERR_INVALID, "%s has no index \"%.64s\"; it has %.*s", call->self->job->name,
+                    name, names.size > 0 ? (int)names.size : 4, names.size > 0 ? names.data : "none");
+    buffer_free(&names);
+    return ERR_INVALID;
+}
+
+// Packs the record that an index names.
+static enum err pack_indexed(struct call *call, struct bytes entry, struct bytes value, struct buffer *ret)
+{
+    struct stored_record stored;
+    struct bytes found;
+    const struct bytes key = record_index_key(entry, value);
+    buffer_clear(ret);
+    enum err err = key.size > 0 ? store_get(call->txn, TABLE_RECORDS, key, &found) : ERR_CORRUPT;
+    if (err == ERR_OK)
+        err = delta_read_record(key, found, &stored);
+    if (err == ERR_OK)
+        err = pack_stored(ret, &stored);
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+// Gives the records with one value of an index after the one whose store key is `after`.
+static enum err list_indexed(struct call *call, struct bytes prefix, struct bytes after, uint32_t limit,
+                             bool *ret_more)
+{
+    uint8_t room[STORE_KEY_MAX];
+    struct store_scan *scan = NULL;
+    struct bytes entry;
+    struct bytes value;
+    struct buffer record;
+    uint32_t count = 0;
+    const struct bytes from = after.size > 0 ? record_index_entry(prefix, after, room) : prefix;
+    buffer_init(&record, 2 * (size_t)RECORD_SIZE_MAX);
+    enum err err = store_scan_begin(call->txn, TABLE_INDEX, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, from, &entry, &value);
+    if (err == ERR_OK && entry.size == from.size && memcmp(entry.data, from.data, from.size) == 0)
+        err = store_scan_next(scan, &entry, &value);
+    for (; err == ERR_OK; err = store_scan_next(scan, &entry, &value)) {
+        if (entry.size < prefix.size || memcmp(entry.data, prefix.data, prefix.size) != 0)
+            break;
+        err = pack_indexed(call, entry, value, &record);
+        if (err != ERR_OK)
+            break;
+        const struct bytes bytes = {.data = record.data, .size = record.size};
+        if (!add_entry(call, bytes, limit, &count, &err)) {
+            *ret_more = true;
+            break;
+        }
+    }
+    buffer_free(&record);
+    store_scan_end(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err list_query(struct call *call, const Sb__RecordQuery *query, bool *ret_more)
+{
+    uint8_t room[RECORD_STORE_KEY_SIZE];
+    uint8_t prefix[RECORD_INDEX_PREFIX_SIZE];
+    struct bytes after = {.data = NULL};
+    size_t index = 0;
+    enum err err = ERR_OK;
+    if (query->n_after > 0) {
+        err = record_key_of(query->after, query->n_after, &call->self->job->key, &call->scratch, call->fault);
+        if (err != ERR_OK)
+            return err == ERR_NO_MEMORY ? err : ERR_INVALID;
+        after = record_store_key(scratch_bytes(call), room);
+    }
+    const struct bytes value = record_trim(query->value, strlen(query->value));
+    const bool indexed = query->index[0] != '\0';
+    if (indexed != (value.size > 0))
+        return fault_set(call->fault, ERR_INVALID, "an index and a value go together");
+    if (indexed)
+        err = find_index(call, query->index, &index);
+    if (err != ERR_OK || !indexed)
+        return err != ERR_OK ? err : list_from(call, after, limit_of(query->limit), ret_more);
+    return list_indexed(call, record_index_prefix(index, value, prefix), after, limit_of(query->limit),
+                        ret_more);
+}
+
 static enum err answer_list(struct call *call)
 {
     Sb__RecordQuery *query = sb__record_query__unpack(NULL, call->body_size, call->body);
-    if (query == NULL)
-        return unreadable(call);
-    enum err err = ERR_OK;
-    uint8_t room[RECORD_STORE_KEY_SIZE];
-    struct bytes after = {.data = NULL};
-    const uint32_t limit = limit_of(query->limit);
-    if (query->index[0] != '\0' || query->value[0] != '\0')
-        err = fault_set(call->fault, ERR_INVALID, "an index is not supported by this version");
-    else if (query->n_after > 0)
-        err = record_key_of(query->after, query->n_after, &call->self->job->key, &call->scratch, call->fault);
-    if (err == ERR_OK && query->n_after > 0)
-        after = record_store_key(scratch_bytes(call), room);
-    sb__record_query__free_unpacked(query, NULL);
-    if (err != ERR_OK)
-        return err == ERR_NO_MEMORY ? err : ERR_INVALID;
     Sb__RecordList rest = SB__RECORD_LIST__INIT;
     bool more = false;
-    err = last_seq(call, &rest.last_seq);
+    if (query == NULL)
+        return unreadable(call);
+    enum err err = last_seq(call, &rest.last_seq);
     if (err == ERR_OK)
-        err = list_from(call, after, limit, &more);
+        err = list_query(call, query, &more);
+    sb__record_query__free_unpacked(query, NULL);
     rest.more = more;
     return err == ERR_OK ? pack_message(call->ret, &rest.base) : err;
 }

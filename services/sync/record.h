@@ -72,4 +72,12 @@ struct bytes record_store_key(struct bytes key, uint8_t room[RECORD_STORE_KEY_SI
 SB_MUST_CHECK
 enum err record_json(const struct row *row, struct buffer *ret);
 
+// Takes one field of a stored record, which is valid during the call only.
+typedef enum err record_take(void *arg, const struct field *field);
+
+// Reads what record_json wrote, field by field, by way of `scratch`. ERR_CORRUPT: it is no such record; else
+// the errors of the buffer or of what takes.
+SB_MUST_CHECK
+enum err record_read(struct bytes json, struct buffer *scratch, record_take *sink, void *arg);
+
 #endif

@@ -12,12 +12,32 @@ static void assert_inside(struct bytes part, const uint8_t *data, size_t size)
     assert(start >= data && start + part.size <= data + size);
 }
 
+static enum err count_field(void *arg, const struct field *field)
+{
+    struct buffer *sum = arg;
+    return buffer_print(sum, "%zu %zu %d ", field->name_size, field->value_size, field->raw);
+}
+
+// Any bytes read as a record's fields, or refused.
+static void read_fields(struct bytes json)
+{
+    struct buffer scratch;
+    struct buffer sum;
+    buffer_init(&scratch, RECORD_SIZE_MAX);
+    buffer_init(&sum, RECORD_SIZE_MAX);
+    const enum err err = record_read(json, &scratch, count_field, &sum);
+    assert(err == ERR_OK || err == ERR_CORRUPT || err == ERR_FULL);
+    buffer_free(&scratch);
+    buffer_free(&sum);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct bytes value = {.data = data, .size = size};
     struct stored_record record;
     struct bytes parts[RECORD_KEY_PARTS_MAX];
     struct buffer packed;
+    read_fields(value);
     const size_t count = record_key_parts(value, parts);
     for (size_t i = 0; i < count; i++)
         assert_inside(parts[i], data, size);

@@ -29,6 +29,7 @@ struct cli {
     const char *rejected;             // --rejected, or NULL
     bool release;                     // --release
     uint64_t list;                    // --list; 0: not given
+    const char *index;                // --index, or NULL
     uint64_t after;                   // --after
     uint32_t limit;                   // --limit; 0: the command's own
     enum syncbus_code answer;         // the last reply's code
@@ -91,6 +92,20 @@ int cli_put_line(struct buffer *line, enum err err);
 
 // The parts of a record's key joined for people, cut to fit; returns `text`.
 const char *cli_key_text(const Sb__Record *record, char *text, size_t size);
+
+// The key after which the next page begins, copied out of the page before; freed by the next call or with
+// NULL.
+void cli_keep_last_key(Sb__RecordQuery *query, Sb__RecordList **last, Sb__RecordList *list);
+
+// Whether some job's records belong to those of `entity` (its `match`).
+bool cli_has_tracking(const struct cli *cli, const char *entity);
+
+// Appends ,"tracking":[…] with the records that belong to the one of this key, or null, after it said why
+// they are not known.
+enum err cli_add_tracking(struct cli *cli, const char *entity, const char *key, struct buffer *line);
+
+// Prints them as a table, or says why they are not known.
+void cli_print_tracking(struct cli *cli, const char *entity, const char *key);
 
 // What a waiter waits for, in one line: its position, ETA (unless it is not known or overdue) and blockers.
 const char *cli_waiting_text(char now[256], uint32_t position, int64_t eta_ms,

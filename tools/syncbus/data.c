@@ -35,13 +35,16 @@ int cli_put_line(struct buffer *line, enum err err)
     return err == ERR_OK && fflush(stdout) == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
 
-static int print_record(const Sb__Record *record)
+// Prints a record; with what belongs to it if `tracked` names its entity.
+static int print_record(struct cli *cli, const Sb__Record *record, const char *tracked)
 {
     struct buffer line;
-    buffer_init(&line, WIRE_FRAME_MAX * 8U);
+    buffer_init(&line, WIRE_FRAME_MAX * 16U);
     enum err err = buffer_add_byte(&line, '{');
     if (err == ERR_OK)
         err = cli_add_record(record, &line);
+    if (err == ERR_OK && tracked != NULL)
+        err = cli_add_tracking(cli, tracked, record->key[0], &line);
     if (err == ERR_OK)
         err = buffer_add_byte(&line, '}');
     int code = cli_put_line(&line, err);
@@ -73,17 +76,18 @@ static int one_record(struct cli *cli)
     int code = cli_call(cli, cli->words[1], "get", &key, &sb__record__descriptor, &record);
     if (code != EXIT_CODE_OK)
         return code;
+    const bool tracked = record->n_key == 1 && cli_has_tracking(cli, cli->words[1]);
     if (cli->json)
-        code = print_record(record);
+        code = print_record(cli, record, tracked ? cli->words[1] : NULL);
     else
         (void)printf("%s\n", record->record);
+    if (!cli->json && tracked)
+        cli_print_tracking(cli, cli->words[1], record->key[0]);
     sb__record__free_unpacked(record, NULL);
     return code;
 }
 
-// The key after which the next page begins, copied out of the page before; freed by the next call or with
-// NULL.
-static void keep_last_key(Sb__RecordQuery *query, Sb__RecordList **last, Sb__RecordList *list)
+void cli_keep_last_key(Sb__RecordQuery *query, Sb__RecordList **last, Sb__RecordList *list)
 {
     if (*last != NULL)
         sb__record_list__free_unpacked(*last, NULL);
@@ -98,11 +102,19 @@ int command_records(struct cli *cli)
 {
     if (!cli_knows_job(cli, cli->words[1]))
         return EXIT_CODE_USAGE;
-    if (cli->word_count > 2)
+    if (cli->index != NULL && cli->word_count != 3) {
+        (void)fprintf(stderr, "usage: syncbus records ENTITY --index FIELD VALUE\n");
+        return EXIT_CODE_USAGE;
+    }
+    if (cli->index == NULL && cli->word_count > 2)
         return one_record(cli);
     static const char *const columns[] = {"KEY", "RECORD"};
     struct table *table = cli->json ? NULL : table_new(columns, 2);
     Sb__RecordQuery query = SB__RECORD_QUERY__INIT;
+    if (cli->index != NULL) {
+        query.index = (char *)cli->index;
+        query.value = (char *)cli->words[2];
+    }
     Sb__RecordList *last = NULL;
     uint32_t left = cli->limit != 0 ? cli->limit : UINT32_MAX;
     int code = EXIT_CODE_OK;
@@ -118,11 +130,11 @@ int command_records(struct cli *cli)
             if (table != NULL)
                 add_row(table, list->records[i]);
             else
-                code = print_record(list->records[i]);
+                code = print_record(cli, list->records[i], NULL);
         }
-        keep_last_key(&query, &last, list);
+        cli_keep_last_key(&query, &last, list);
     }
-    keep_last_key(&query, &last, NULL);
+    cli_keep_last_key(&query, &last, NULL);
     if (table != NULL && code == EXIT_CODE_OK)
         table_print(&table);
     table_destroy(&table);

@@ -21,6 +21,7 @@ enum {
     OPTION_LIMIT,
     OPTION_RELEASE,
     OPTION_LIST,
+    OPTION_INDEX,
     OPTION_FOLLOW = 'f',
 };
 
@@ -37,7 +38,8 @@ static const struct command commands[] = {
      "ID|--rejected "
      "WHY",
      "orders", 1, 2, command_order},
-    {"records", "records ENTITY [KEY…]", "an entity's records, or one", 1, 17, command_records},
+    {"records", "records ENTITY [KEY… | --index FIELD VALUE]",
+     "an entity's records, one with its tracking, or those with a value", 1, 17, command_records},
     {"changes", "changes ENTITY [--after N] [-f]", "an entity's feed", 1, 1, command_changes},
     {"rejects", "rejects ENTITY", "rows of the last run that did not parse", 1, 1, command_rejects},
     {"deletions", "deletions ENTITY [--release --by WHO [--list N]]",
@@ -104,6 +106,7 @@ static bool take(void *arg, int option, const char *value)
     case OPTION_WAIT: cli->wait = true; return true;
     case OPTION_FOLLOW: cli->follow = true; return true;
     case OPTION_RELEASE: cli->release = true; return true;
+    case OPTION_INDEX: cli->index = value; return true;
     case OPTION_RESOURCE: cli->resource = value; return true;
     case OPTION_KEY: cli->key = value; return true;
     case OPTION_BY: return take_by(cli, value);
@@ -182,6 +185,7 @@ int main(int argc, char **argv)
         {"limit", required_argument, NULL, OPTION_LIMIT},
         {"release", no_argument, NULL, OPTION_RELEASE},
         {"list", required_argument, NULL, OPTION_LIST},
+        {"index", required_argument, NULL, OPTION_INDEX},
         {NULL, 0, NULL, 0},
     };
     static char usage[4096];

@@ -208,6 +208,37 @@ static int order_place(struct cli *cli)
     return code != EXIT_CODE_OK ? code : printed;
 }
 
+// The entity whose records the placed orders are, under their ids in the ERP.
+static const char *const ENTITY = "orders";
+
+static int print_tracked_json(struct cli *cli, const Sb__OrderState *order)
+{
+    struct buffer line;
+    buffer_init(&line, WIRE_FRAME_MAX * 16U);
+    enum err err = json_message(&order->base, &line);
+    if (err == ERR_OK) {
+        line.size--; // its brace
+        err = cli_add_tracking(cli, ENTITY, order->erp_id, &line);
+    }
+    if (err == ERR_OK)
+        err = buffer_add_byte(&line, '}');
+    const int code = cli_put_line(&line, err);
+    buffer_free(&line);
+    return code;
+}
+
+// An order with what the ERP sent of it, once it has an id there.
+static int print_tracked(struct cli *cli, const Sb__OrderState *order)
+{
+    if (order->erp_id[0] == '\0' || !cli_has_tracking(cli, ENTITY))
+        return print_order(cli, order, true);
+    if (cli->json)
+        return print_tracked_json(cli, order);
+    const int code = print_order(cli, order, true);
+    cli_print_tracking(cli, ENTITY, order->erp_id);
+    return code;
+}
+
 static int order_with_key(struct cli *cli, const char *method)
 {
     if (cli->word_count != 3) {
@@ -218,7 +249,7 @@ static int order_with_key(struct cli *cli, const char *method)
     int code = call_with_key(cli, method, cli->words[2], &order);
     if (code != EXIT_CODE_OK)
         return code;
-    code = print_order(cli, order, true);
+    code = strcmp(method, "show") == 0 ? print_tracked(cli, order) : print_order(cli, order, true);
     sb__order_state__free_unpacked(order, NULL);
     return code;
 }

@@ -400,6 +400,35 @@ static void the_delete_guard_is_ten_percent_and_ten_unless_told_otherwise(void *
     config_destroy(&config);
 }
 
+#define NAMED(name, more) name ": {every: 1m, key: [id], " more ", source: {url: \"http://x/y\"}}"
+
+static void the_field_of_a_match_is_an_index_and_holds_the_key_of_another_job(void **state)
+{
+    (void)state;
+    struct config *config = accepted(
+        RESOURCE "jobs: {" NAMED("orders", "index: [city]") ", " NAMED(
+            "ddt",
+            "match: {entity: orders, "
+            "field: PO}") ", " NAMED("more", "index: [a, PO], match: {entity: orders, field: PO}") "}\n",
+        1, &(struct told){0});
+    assert_int_equal(config->jobs[0].index.count, 1);
+    assert_null(config->jobs[0].match_entity);
+    assert_string_equal(config->jobs[1].match_entity, "orders");
+    assert_int_equal(config->jobs[1].index.count, 1);
+    assert_string_equal(config->jobs[1].index.items[0], "PO");
+    assert_int_equal(config->jobs[2].index.count, 2);
+    config_destroy(&config);
+    refused(RESOURCE "jobs: {" NAMED("orders", "priority: 3") ", " NAMED(
+                "ddt", "match: {entity: order, field: PO}") "}\n",
+            "jobs.ddt.match.entity: there is no job \"order\"; did you mean \"orders\"?");
+    refused(RESOURCE "jobs: {" NAMED("ddt", "match: {entity: ddt}") "}\n", "jobs.ddt.match: both are needed");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [x, y], source: {url: \"http://x/y\"}}, " NAMED(
+                "ddt", "match: {entity: a, field: PO}") "}\n",
+            "the key of a has 2 fields, and one field cannot hold it");
+    refused(RESOURCE "jobs: {" NAMED("a", "index: [b.c], ignore: [b]") "}\n",
+            "jobs.a.index: the field \"b.c\" is ignored, so no record has it");
+}
+
 static void policies_are_read_and_have_the_defaults_that_disturb_least(void **state)
 {
     (void)state;
@@ -465,6 +494,7 @@ int main(void)
         cmocka_unit_test(the_text_of_a_job_differs_when_any_of_its_options_does),
         cmocka_unit_test(a_path_to_records_is_checked_with_its_place),
         cmocka_unit_test(the_delete_guard_is_ten_percent_and_ten_unless_told_otherwise),
+        cmocka_unit_test(the_field_of_a_match_is_an_index_and_holds_the_key_of_another_job),
         cmocka_unit_test(policies_are_read_and_have_the_defaults_that_disturb_least),
         cmocka_unit_test(many_errors_are_told_at_once_but_not_without_end),
         cmocka_unit_test(a_value_of_a_header_is_never_shown),

@@ -75,14 +75,17 @@ static void list_gives_records_in_key_order_page_by_page(void **state)
     assert_says(answer, "\"more\":false");
 }
 
-static void an_index_is_refused(void **state)
+static void an_index_that_is_not_kept_is_refused(void **state)
 {
     (void)state;
-    char index[] = "name";
+    char index[] = "name", value[] = "x";
     Sb__RecordQuery query = SB__RECORD_QUERY__INIT;
     query.index = index;
     assert_string_equal(support_call(&store, "list", &query.base, &sb__record_list__descriptor),
-                        "failed: an index is not supported by this version");
+                        "failed: an index and a value go together");
+    query.value = value;
+    assert_string_equal(support_call(&store, "list", &query.base, &sb__record_list__descriptor),
+                        "failed: things has no index \"name\"; it has none");
 }
 
 static void the_feed_replayed_from_nothing_gives_the_records(void **state)
@@ -270,7 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(get_gives_one_record_as_it_is_now),
         STORE_TEST(list_gives_records_in_key_order_page_by_page),
-        STORE_TEST(an_index_is_refused),
+        STORE_TEST(an_index_that_is_not_kept_is_refused),
         STORE_TEST(the_feed_replayed_from_nothing_gives_the_records),
         STORE_TEST(another_feeds_number_means_nothing_here),
         STORE_TEST(rejects_of_the_last_run_say_line_reason_and_bytes),
