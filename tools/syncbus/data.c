@@ -141,6 +141,15 @@ int command_records(struct cli *cli)
     return code;
 }
 
+// "by":"eva",: who released a deletion.
+static enum err add_releaser(const Sb__FeedItem *item, struct buffer *line)
+{
+    enum err err = buffer_print(line, "\"by\":");
+    if (err == ERR_OK)
+        err = json_string(item->by, strlen(item->by), line);
+    return err == ERR_OK ? buffer_add_byte(line, ',') : err;
+}
+
 static int print_change(const struct cli *cli, const Sb__FeedItem *item)
 {
     const Sb__Record none = SB__RECORD__INIT;
@@ -148,8 +157,9 @@ static int print_change(const struct cli *cli, const Sb__FeedItem *item)
     const char *op = json_enum(&sb__op__descriptor, (int)item->op);
     char time[32], key[256];
     if (!cli->json) {
-        (void)printf("%8" PRIu64 "  %s  %-8s %s  %s\n", item->seq, cli_time(item->time_ms, time, sizeof time),
-                     op, cli_key_text(record, key, sizeof key), record->record);
+        (void)printf("%8" PRIu64 "  %s  %-8s %s  %s%s%s\n", item->seq,
+                     cli_time(item->time_ms, time, sizeof time), op, cli_key_text(record, key, sizeof key),
+                     record->record, item->by[0] != '\0' ? "released by " : "", item->by);
         return fflush(stdout) == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
     }
     struct buffer line;
@@ -157,6 +167,8 @@ static int print_change(const struct cli *cli, const Sb__FeedItem *item)
     enum err err = buffer_print(
         &line, "{\"change\":%" PRIu64 ",\"op\":\"%s\",\"run\":%" PRIu64 ",\"time_ms\":%" PRId64 ",",
         item->seq, op, item->run, item->time_ms);
+    if (err == ERR_OK && item->by[0] != '\0')
+        err = add_releaser(item, &line);
     if (err == ERR_OK)
         err = cli_add_record(record, &line);
     if (err == ERR_OK)
