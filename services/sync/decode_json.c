@@ -1,7 +1,7 @@
 #include "services/sync/decode_json.h"
 
-#include "proto/base/utf8.h"
 #include "services/sync/json_parents.h"
+#include "services/sync/json_record.h"
 #include "services/sync/json_walk.h"
 
 #include <assert.h>
@@ -12,19 +12,9 @@
 #include <yajl/yajl_parse.h>
 
 enum {
-    FIELDS_MAX = 4096,    // of a record
     PART_SIZE = 64 << 10, // bytes given to yajl in one go
     QUIET_MAX = 1 << 20,  // bytes without a value: past these yajl's time would grow with their square
     FOUND_SIZE = 24,      // bytes that an error shows
-};
-
-// A field of the record in hand; its bytes lie in `text`, which may move.
-struct place {
-    size_t name;       // offset
-    size_t name_size;  // bytes
-    size_t value;      // offset
-    size_t value_size; // bytes
-    bool raw;          // as in struct field
 };
 
 struct decode_json {
@@ -40,18 +30,10 @@ struct decode_json {
     bool heard;                   // a value came in this part
     struct buffer name;           // flattened name of the value in hand
     struct buffer record_name;    // name of the record in hand, where records are named
-    struct buffer text;           // names and values of the record in hand
-    struct place *places;         // its fields; owned, FIELDS_MAX
-    struct field *fields;         // the same, sorted; owned, FIELDS_MAX
-    size_t count;                 // of fields
-    uint16_t *order;              // which place comes where among the sorted; owned, FIELDS_MAX
-    size_t ordered;               // how many of these hold, each place once
-    char why[160];                // what is wrong with the record; "": nothing
+    struct json_record record;    // the one in hand
     enum err err;                 // why a callback stopped the parser
     struct fault fault;           // the same, in words
 };
-
-// ---------------------------------------------------------------- fields
 
 // Stops the parser: the whole export is wrong, or the sink will take no more. Returns what yajl wants to
 // hear.
@@ -66,153 +48,22 @@ static int no_memory(struct decode_json *self)
     return stop(self, fault_set(&self->fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY)));
 }
 
-static void spoil(struct decode_json *self, const char *why)
-{
-    if (self->why[0] == '\0')
-        snprintf(self->why, sizeof self->why, "%s", why);
-}
-
-// Adds a field to the record in hand, unless it is ignored. What does not fit spoils the record only.
-static void add_field(struct decode_json *self, const char *name, size_t name_size, const char *value,
-                      size_t value_size, bool raw)
-{
-    if (record_ignores(&self->job->ignore, name, name_size))
-        return;
-    const struct bytes trimmed = record_trim(value, value_size);
-    char *text = NULL;
-    if (self->count == FIELDS_MAX)
-        spoil(self, "too many fields");
-    else if (buffer_reserve(&self->text, name_size + trimmed.size, &text) != ERR_OK)
-        spoil(self, "too large");
-    else {
-        self->places[self->count++] = (struct place){.name = self->text.size,
-                                                     .name_size = name_size,
-                                                     .value = self->text.size + name_size,
-                                                     .value_size = trimmed.size,
-                                                     .raw = raw};
-        memcpy(text, name, name_size);
-        memcpy(text + name_size, trimmed.data, trimmed.size);
-        self->text.size += name_size + trimmed.size;
-    }
-}
-
-// Whether all of it is ASCII without a NUL: looked at by words, since nearly all text is.
-static bool is_plain(const char *text, size_t size)
-{
-    const uint64_t high = 0x8080808080808080u;
-    uint64_t word;
-    size_t at = 0;
-    for (; size - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, text + at, sizeof word);
-        if (((word | ((word - 0x0101010101010101u) & ~word)) & high) != 0)
-            return false;
-    }
-    while (at < size && (signed char)text[at] > 0)
-        at++;
-    return at == size;
-}
-
-// Leaves out the fields that are no text.
-static void drop_damaged(struct decode_json *self)
-{
-    size_t kept = 0;
-    if (is_plain(self->text.data, self->text.size))
-        return;
-    for (size_t i = 0; i < self->count; i++) {
-        const struct place *place = &self->places[i];
-        const char *text = self->text.data;
-        if (memchr(text + place->name, '\0', place->name_size + place->value_size) != NULL)
-            spoil(self, "a NUL in a field");
-        else if (!utf8_valid(text + place->name, place->name_size) ||
-                 !utf8_valid(text + place->value, place->value_size))
-            spoil(self, "not UTF-8 in a field");
-        else
-            self->places[kept++] = *place;
-    }
-    self->count = kept;
-}
-
-static int compare_places(const void *a, const void *b, void *arg)
-{
-    const struct decode_json *self = arg;
-    const struct place *left = &self->places[*(const uint16_t *)a];
-    const struct place *right = &self->places[*(const uint16_t *)b];
-    return record_compare_names(self->text.data + left->name, left->name_size, self->text.data + right->name,
-                                right->name_size);
-}
-
-// Fills the fields in the order that is noted; true if their names ascend by it, each there once.
-static bool fill_fields(struct decode_json *self)
-{
-    bool ascending = true;
-    for (size_t i = 0; i < self->count; i++) {
-        const struct place *place = &self->places[self->order[i]];
-        self->fields[i] = (struct field){.name = self->text.data + place->name,
-                                         .name_size = place->name_size,
-                                         .value = self->text.data + place->value,
-                                         .value_size = place->value_size,
-                                         .raw = place->raw};
-        ascending = ascending && (i == 0 || compare_places(&self->order[i - 1], &self->order[i], self) < 0);
-    }
-    return ascending;
-}
-
-// Of a name that came twice with one value one is kept, with two values neither.
-static void drop_doubles(struct decode_json *self)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < self->count;) {
-        const struct field *first = &self->fields[i];
-        bool equal = true;
-        size_t next = i + 1;
-        for (; next < self->count &&
-               record_compare_names(first->name, first->name_size, self->fields[next].name,
-                                    self->fields[next].name_size) == 0;
-             next++)
-            equal = equal && first->value_size == self->fields[next].value_size &&
-                    memcmp(first->value, self->fields[next].value, first->value_size) == 0;
-        if (equal)
-            self->fields[kept++] = *first;
-        else
-            spoil(self, "a field twice, with two values");
-        i = next;
-    }
-    self->count = kept;
-}
-
-// Sorts the fields by name. Records of one export have their fields in one order, nearly always: that of the
-// record before is tried first.
-static void arrange_fields(struct decode_json *self)
-{
-    drop_damaged(self);
-    if (self->ordered != self->count) {
-        for (size_t i = 0; i < self->count; i++)
-            self->order[i] = (uint16_t)i;
-        self->ordered = self->count;
-    }
-    if (fill_fields(self))
-        return;
-    qsort_r(self->order, self->count, sizeof *self->order, compare_places, self);
-    if (!fill_fields(self))
-        drop_doubles(self);
-}
-
 // ---------------------------------------------------------------- records
 
 // The fields of a record before any of its own: its name, where records are named.
 static void begin_fields(struct decode_json *self)
 {
-    self->count = 0;
-    buffer_clear(&self->text);
+    json_record_clear(&self->record);
     const char *key = self->job->source.json_object_key;
     if (key != NULL)
-        add_field(self, key, strlen(key), self->record_name.data, self->record_name.size, false);
+        json_record_add(&self->record, key, strlen(key), self->record_name.data, self->record_name.size,
+                        false);
 }
 
 static int begin_record(struct decode_json *self)
 {
     self->in_record = true;
-    self->why[0] = '\0';
+    self->record.why[0] = '\0';
     buffer_clear(&self->name);
     begin_fields(self);
     return 1;
@@ -220,18 +71,20 @@ static int begin_record(struct decode_json *self)
 
 static void join_field(void *arg, const struct field *field)
 {
-    add_field(arg, field->name, field->name_size, field->value, field->value_size, field->raw);
+    struct decode_json *self = arg;
+    json_record_add(&self->record, field->name, field->name_size, field->value, field->value_size,
+                    field->raw);
 }
 
 // Gives the record in hand, whose fields are all there.
 static int give_record(struct decode_json *self, uint64_t number)
 {
-    arrange_fields(self);
-    struct row row = {.line = number, .fields = self->fields, .count = self->count};
+    json_record_arrange(&self->record);
+    struct row row = {.line = number, .fields = self->record.fields, .count = self->record.count};
     struct buffer raw;
     buffer_init(&raw, RECORD_SIZE_MAX);
-    if (self->why[0] != '\0') {
-        row.why = self->why;
+    if (self->record.why[0] != '\0') {
+        row.why = self->record.why;
         // What was read of it stands for its bytes, which are gone; a text that does not fit is left out.
         if (record_json(&row, &raw) == ERR_OK) {
             row.raw = raw.data;
@@ -254,14 +107,9 @@ static int held_full(struct decode_json *self, enum err err)
 
 static int hold_record(struct decode_json *self)
 {
-    enum err err = json_parents_hold(self->parents, self->number, self->why);
-    for (size_t i = 0; i < self->count && err == ERR_OK; i++) {
-        const struct place *place = &self->places[i];
-        const struct field field = {.name = self->text.data + place->name,
-                                    .name_size = place->name_size,
-                                    .value = self->text.data + place->value,
-                                    .value_size = place->value_size,
-                                    .raw = place->raw};
+    enum err err = json_parents_hold(self->parents, self->number, self->record.why);
+    for (size_t i = 0; i < self->record.count && err == ERR_OK; i++) {
+        const struct field field = json_record_field(&self->record, i);
         err = json_parents_hold_field(self->parents, &field);
     }
     return err == ERR_OK ? 1 : held_full(self, err);
@@ -284,13 +132,12 @@ static int give_held(struct decode_json *self)
     const char *why = NULL;
     int go_on = 1;
     for (;;) {
-        self->count = 0;
-        buffer_clear(&self->text);
-        self->why[0] = '\0';
+        json_record_clear(&self->record);
+        self->record.why[0] = '\0';
         if (go_on == 0 || !json_parents_next(self->parents, &number, &why, join_field, self))
             return go_on;
         if (why[0] != '\0')
-            snprintf(self->why, sizeof self->why, "%s", why);
+            snprintf(self->record.why, sizeof self->record.why, "%s", why);
         go_on = give_record(self, number);
     }
 }
@@ -298,15 +145,15 @@ static int give_held(struct decode_json *self)
 // Something else stands where a record should. Its name protects the record that it stands for.
 static int give_stranger(struct decode_json *self, const char *what, const char *text, size_t size)
 {
-    snprintf(self->why, sizeof self->why, "%s in place of an object", what);
+    snprintf(self->record.why, sizeof self->record.why, "%s in place of an object", what);
     begin_fields(self);
     if (self->parents != NULL)
         json_parents_give(self->parents, join_field, self);
-    arrange_fields(self);
+    json_record_arrange(&self->record);
     const struct row row = {.line = self->number,
-                            .fields = self->fields,
-                            .count = self->count,
-                            .why = self->why,
+                            .fields = self->record.fields,
+                            .count = self->record.count,
+                            .why = self->record.why,
                             .raw = text,
                             .raw_size = size};
     self->err = self->sink.take(self->sink.arg, &row, &self->fault);
@@ -336,7 +183,7 @@ static int begin_value(struct decode_json *self)
         return 1;
     self->name.size = level->prefix;
     if (buffer_print(&self->name, ".%" PRIu64, index) != ERR_OK)
-        spoil(self, "a name that is too long");
+        json_record_spoil(&self->record, "a name that is too long");
     return 1;
 }
 
@@ -365,7 +212,7 @@ static int take_scalar(struct decode_json *self, const char *what, const char *t
     const char *wrong = NULL;
     (void)begin_value(self);
     if (self->in_record)
-        add_field(self, self->name.data, self->name.size, text, size, raw);
+        json_record_add(&self->record, self->name.data, self->name.size, text, size, raw);
     else if (json_walk_at_record(&self->walk))
         return give_stranger(self, what, text, size);
     else if (json_walk_at_records(&self->walk) || json_walk_on_way(&self->walk))
@@ -469,7 +316,7 @@ static int on_map_key(void *arg, const unsigned char *text, size_t size)
         self->name.size = level->prefix;
         const enum err dot = level->prefix > 0 ? buffer_add_byte(&self->name, '.') : ERR_OK;
         if (dot != ERR_OK || buffer_add(&self->name, text, size) != ERR_OK)
-            spoil(self, "a name that is too long");
+            json_record_spoil(&self->record, "a name that is too long");
     }
     if (self->in_record)
         return 1;
@@ -514,20 +361,15 @@ enum err decode_json_new(const struct config_job *job, const struct decode_sink 
     self->sink = *sink;
     buffer_init(&self->name, RECORD_SIZE_MAX);
     buffer_init(&self->record_name, 2 * (size_t)RECORD_SIZE_MAX);
-    buffer_init(&self->text, RECORD_SIZE_MAX);
-    self->places = calloc(FIELDS_MAX, sizeof *self->places);
-    self->fields = calloc(FIELDS_MAX, sizeof *self->fields);
-    self->order = calloc(FIELDS_MAX, sizeof *self->order);
+    enum err err = json_record_init(&self->record, &job->ignore);
     self->parser = yajl_alloc(&callbacks, NULL, self);
-    enum err err = ERR_OK;
-    if (self->places == NULL || self->fields == NULL || self->order == NULL || self->parser == NULL)
+    if (err != ERR_OK || self->parser == NULL)
         err = fault_set(fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY));
-    // What is no UTF-8 spoils its record (add_field), not the whole export.
+    // What is no UTF-8 spoils its record (json_record_arrange), not the whole export.
     if (err == ERR_OK && yajl_config(self->parser, yajl_dont_validate_strings, 1) == 0)
         err = fault_set(fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY));
     // Names and values must never be null pointers, even before the first byte.
-    if (err == ERR_OK &&
-        (buffer_add_byte(&self->name, ' ') != ERR_OK || buffer_add_byte(&self->text, ' ') != ERR_OK))
+    if (err == ERR_OK && buffer_add_byte(&self->name, ' ') != ERR_OK)
         err = fault_set(fault, ERR_NO_MEMORY, "decoding JSON: %s", err_text(ERR_NO_MEMORY));
     if (err == ERR_OK)
         err = read_path(self, fault);
@@ -547,10 +389,7 @@ void decode_json_destroy(struct decode_json **self_p)
         yajl_free(self->parser);
     buffer_free(&self->name);
     buffer_free(&self->record_name);
-    buffer_free(&self->text);
-    free(self->places);
-    free(self->fields);
-    free(self->order);
+    json_record_free(&self->record);
     json_parents_destroy(&self->parents);
     free(self);
     *self_p = NULL;
