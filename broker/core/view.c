@@ -187,6 +187,16 @@ Sb__Quantiles *view_quantiles(struct core *self, const struct histogram *histogr
     return quantiles;
 }
 
+// The token of the lease that the run holds; 0 if it holds none.
+static uint64_t token_of(const struct core *self, const struct run *run)
+{
+    for (size_t i = 0; i < self->lease_count; i++) {
+        if (self->leases[i].job != JOB_NONE && self->leases[i].run == run->number)
+            return self->leases[i].token;
+    }
+    return 0;
+}
+
 static Sb__JobState *view_job(struct core *self, const struct job *job)
 {
     Sb__JobState *state = arena_take(self, sizeof *state);
@@ -197,8 +207,10 @@ static Sb__JobState *view_job(struct core *self, const struct job *job)
     state->offset_ms = (uint64_t)job->config.offset_ms;
     state->priority = job->config.priority;
     state->next_ms = job->next_slot_ms;
-    if (run_is_open(job))
+    if (run_is_open(job)) {
         state->current = view_run(self, job, &job->current);
+        state->current->token = token_of(self, &job->current);
+    }
     if (job->last.number != 0)
         state->last = view_run(self, job, &job->last);
     state->last_success_ms = job->last_success_ms;
