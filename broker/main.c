@@ -34,10 +34,14 @@ enum {
     PRUNE_EVERY_MS = 3600 * 1000, // between two looks for old history
 };
 
+static const uint64_t PEER_SELF = UINT64_MAX; // no connection's number: what is answered to it is logged
+
 // A config that is to be read again.
 struct reload {
-    bool wanted;
-    struct core_reload_wish wish; // of whom to answer; peer 0: nobody
+    bool wanted;                  // soon
+    bool under_way;               // the core has it now, and answers
+    bool refused;                 // that was its answer
+    struct core_reload_wish wish; // whom to answer
 };
 
 struct broker {
@@ -104,6 +108,16 @@ static void answer_read(struct broker *self, const struct core_read *read)
     journal_values_free(values, count);
 }
 
+// What the core says to a config that was read again; one whose place is known was told as it was read.
+static void take_verdict(struct broker *self, const Sb__Reply *reply)
+{
+    self->reload.refused = reply->code != SB__CODE__CODE_OK;
+    if (!self->reload.refused)
+        log_write(LOG_LEVEL_INFO, "reloaded", "path=%s", self->config->path);
+    else
+        log_write(LOG_LEVEL_ERROR, "reload refused", "path=%s why=%s", self->config->path, reply->text);
+}
+
 // Carries out what a step decided: records first, then replies, then publications.
 static void carry_out(struct broker *self, const struct core_update *update)
 {
@@ -116,8 +130,13 @@ static void carry_out(struct broker *self, const struct core_update *update)
     }
     const uint64_t durable = journal_durable(self->journal);
     for (size_t i = 0; i < update->reply_count && err == ERR_OK; i++) {
-        self->epoch = update->replies[i].reply->epoch;
-        err = post_reply(&self->post, &update->replies[i], number, durable);
+        const struct core_reply *reply = &update->replies[i];
+        self->epoch = reply->reply->epoch;
+        if (self->reload.under_way && reply->peer == self->reload.wish.peer &&
+            reply->reply->id == self->reload.wish.request)
+            take_verdict(self, reply->reply);
+        if (reply->peer != PEER_SELF)
+            err = post_reply(&self->post, reply, number, durable);
     }
     for (size_t i = 0; i < update->publication_count && err == ERR_OK; i++)
         err = post_event(&self->post, &update->publications[i], number, durable);
@@ -173,6 +192,35 @@ static void start_core(struct broker *self)
 
 // ---------------------------------------------------------------- the loop
 
+static void warn(void *arg, const char *line)
+{
+    (void)arg;
+    log_write(LOG_LEVEL_WARNING, "config", "line=%s", line);
+}
+
+// Reads the config again and gives it to the core; a bad one changes nothing.
+static void reload(struct broker *self)
+{
+    struct core_event event = {.kind = CORE_EVENT_RELOAD};
+    struct config *config = NULL;
+    struct settings settings = {0};
+    struct fault fault = {0};
+    enum err err = config_load(self->config->path, self->config->speed, warn, NULL, &config, &fault);
+    if (err == ERR_OK)
+        err = settings_make(config, &settings);
+    event.reload.wish = self->reload.wish;
+    event.reload.config = err == ERR_OK ? &settings.core : NULL;
+    event.reload.why = fault.err != ERR_OK ? fault.text : err_text(err);
+    self->reload = (struct reload){.under_way = true, .refused = true, .wish = event.reload.wish};
+    step(self, &event);
+    const bool refused = self->reload.refused;
+    self->reload = (struct reload){0};
+    settings_free(&settings);
+    config_destroy(refused ? &config : &self->config);
+    if (!refused)
+        self->config = config;
+}
+
 static void take_request(struct broker *self, const struct net_frame *frame)
 {
     struct fault fault = {0};
@@ -191,6 +239,8 @@ static void take_request(struct broker *self, const struct net_frame *frame)
     event.request.request = request;
     step(self, &event);
     sb__request__free_unpacked(request, NULL);
+    if (self->reload.wanted && self->fault.err == ERR_OK) // each one who asks is answered
+        reload(self);
 }
 
 static void take_requests(struct broker *self)
@@ -209,42 +259,13 @@ static void take_requests(struct broker *self)
     }
 }
 
-static void warn(void *arg, const char *line)
-{
-    (void)arg;
-    log_write(LOG_LEVEL_WARNING, "config", "line=%s", line);
-}
-
-// Reads the config again and gives it to the core; a bad one changes nothing.
-static void reload(struct broker *self)
-{
-    const struct reload reload = self->reload;
-    struct core_event event = {.kind = CORE_EVENT_RELOAD};
-    struct config *config = NULL;
-    struct settings settings = {0};
-    struct fault fault = {0};
-    self->reload = (struct reload){0};
-    enum err err = config_load(self->config->path, self->config->speed, warn, NULL, &config, &fault);
-    if (err == ERR_OK)
-        err = settings_make(config, &settings);
-    event.reload.wish = reload.wish;
-    event.reload.config = err == ERR_OK ? &settings.core : NULL;
-    event.reload.why = fault.err != ERR_OK ? fault.text : err_text(err);
-    log_write(err == ERR_OK ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "reloaded", "path=%s why=%s",
-              self->config->path, err == ERR_OK ? "" : event.reload.why);
-    step(self, &event);
-    settings_free(&settings);
-    config_destroy(err == ERR_OK ? &self->config : &config);
-    if (err == ERR_OK)
-        self->config = config;
-}
-
 static void take_signals(struct broker *self)
 {
     struct signalfd_siginfo info;
     while (read(self->signals, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP) {
-            self->reload.wanted = true;
+            self->reload = (struct reload){.wanted = true, .wish = {.peer = PEER_SELF, .request = 1}};
+            reload(self);
             continue;
         }
         if (self->stopping) {
@@ -315,8 +336,6 @@ static void turn(struct broker *self)
     take_signals(self);
     if (!behind)
         take_requests(self);
-    if (self->reload.wanted && self->fault.err == ERR_OK)
-        reload(self);
     take_time(self);
     tell_gone(self);
     tell(self, behind);
@@ -453,7 +472,8 @@ int main(int argc, char **argv)
         .name = "syncbus-broker",
         .usage = "syncbus-broker [--config FILE]\n"
                  "\n"
-                 "Publishes the ticks of all jobs and lets syncs and orders take turns on each ERP.",
+                 "Publishes the ticks of all jobs and lets syncs and orders take turns on each ERP.\n"
+                 "SIGHUP: reads the configuration again; a wrong one changes nothing.",
         .needs_config = true,
     };
     struct config *config = NULL;
