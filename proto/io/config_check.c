@@ -398,6 +398,20 @@ static void check_profiles(struct config_reader *self)
         config_error(self, self->profiles, "profile is missing: which of the %zu profiles is in use", count);
 }
 
+// A lease tells its progress with each renewal: a shorter `stall` would take every fetch for hung.
+static void check_stall(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+{
+    const struct config_resource *resource = &self->config->resources[job->resource];
+    char stall[32], ttl[32];
+    if (job->stall_ms > resource->lease_ttl_ms / 3)
+        return;
+    config_error(self, node,
+                 "jobs.%s.stall: %s is not longer than a third of the lease_ttl of %s (%s): progress is told "
+                 "with each renewal",
+                 job->name, duration_format(job->stall_ms, stall, sizeof stall), resource->name,
+                 duration_format(resource->lease_ttl_ms, ttl, sizeof ttl));
+}
+
 void config_check(struct config_reader *self)
 {
     struct config *config = self->config;
@@ -415,6 +429,7 @@ void config_check(struct config_reader *self)
             job->offset_ms = 0;
         if (job->fresh_within_ms == 0)
             job->fresh_within_ms = job->every_ms + job->every_ms / 2;
+        check_stall(self, self->jobs[i], job);
         check_source(self, self->jobs[i], job);
         check_pages(self, self->jobs[i], job);
         check_fields(self, self->jobs[i], job);

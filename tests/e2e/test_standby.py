@@ -62,7 +62,7 @@ class Standby(unittest.TestCase):
     # ------------------------------------------------------------ taking over
     def test_a_process_killed_while_it_fetches_is_followed_by_its_standby(self):
         # The lease would outlive the test by far: what ends it is the Hello of another process of the same instance.
-        self.start(400, "--rate", "8000", resource={"lease_ttl": "10m"})
+        self.start(400, "--rate", "8000", resource={"lease_ttl": "10m"}, stall="5m")
         leases = self.bus.subscriber("lease.erp")
         self.addCleanup(leases.close)
         self.stand_by()
@@ -93,7 +93,7 @@ class Standby(unittest.TestCase):
         return found
 
     def test_an_order_that_waits_behind_a_killed_fetch_is_placed_when_the_standby_has_taken_over(self):
-        self.start(400, "--rate", "8000", resource={"lease_ttl": "10m"}, settle="1s")
+        self.start(400, "--rate", "8000", resource={"lease_ttl": "10m"}, settle="1s", stall="5m")
         self.bus.start("order")
         self.bus.wait_for(self.fetching, "the first process to fetch")
         self.bus.kill("sync-prices")

@@ -445,6 +445,21 @@ static void policies_are_read_and_have_the_defaults_that_disturb_least(void **st
     config_destroy(&config);
 }
 
+static void a_stall_that_every_renewal_would_pass_is_refused(void **state)
+{
+    (void)state;
+    refused("resources: {erp: {lease_ttl: 30s}}\n"
+            "jobs:\n"
+            "  a: {every: 1m, key: [id], stall: 10s, source: {url: \"http://x/y\"}}\n",
+            "f.yaml:3:3: jobs.a.stall: 10s is not longer than a third of the lease_ttl of erp (30s)");
+    struct config *config =
+        accepted("resources: {erp: {lease_ttl: 30s}}\n"
+                 "jobs: {a: {every: 1m, key: [id], stall: 11s, source: {url: \"http://x/y\"}}}\n",
+                 1, &(struct told){0});
+    assert_int_equal(config->jobs[0].stall_ms, 11000);
+    config_destroy(&config);
+}
+
 static void many_errors_are_told_at_once_but_not_without_end(void **state)
 {
     (void)state;
@@ -491,6 +506,7 @@ int main(void)
         cmocka_unit_test(the_delete_guard_is_ten_percent_and_ten_unless_told_otherwise),
         cmocka_unit_test(the_field_of_a_match_is_an_index_and_holds_the_key_of_another_job),
         cmocka_unit_test(policies_are_read_and_have_the_defaults_that_disturb_least),
+        cmocka_unit_test(a_stall_that_every_renewal_would_pass_is_refused),
         cmocka_unit_test(many_errors_are_told_at_once_but_not_without_end),
         cmocka_unit_test(a_value_of_a_header_is_never_shown),
     };
