@@ -44,11 +44,14 @@ void line_publish(struct line *self, const Sb__OrderState *state)
     Sb__Request request = SB__REQUEST__INIT;
     brief.n_history = 0; // it would make the publication long; who wants it asks
     brief.history = NULL;
+    brief.stopped = self->halted[0] != '\0';
+    if (brief.stopped && brief.status == SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED)
+        brief.why = (char *)self->halted;
     publish.body_case = SB__PUBLISH__BODY_ORDER;
     publish.order = &brief;
     request.body_case = SB__REQUEST__BODY_PUBLISH;
     request.publish = &publish;
-    (void)service_ask(self->service, &request, 10000);
+    (void)service_ask(self->service, &request, 0); // an alert may hang on it: for as long as it takes
 }
 
 // Every wish that stands in line is given up.
@@ -66,8 +69,10 @@ static void step_and_halt(struct line *self, struct open_order *order, struct or
 {
     bool was_halted = self->halted[0] != '\0';
     turn_step(self, order, event);
-    if (!was_halted && self->halted[0] != '\0')
-        leave(self, false);
+    if (was_halted || self->halted[0] == '\0')
+        return;
+    line_publish(self, order->stored->state);
+    leave(self, false);
 }
 
 // ---------------------------------------------------------------- what the loop brings
@@ -238,6 +243,17 @@ int64_t line_deadline(const struct line *self)
     return nearest;
 }
 
+bool line_holds(const struct line *self)
+{
+    const struct open_order *order;
+    TAILQ_FOREACH(order, &self->orders, link)
+    {
+        if (order_machine_holds(&order->machine))
+            return true;
+    }
+    return false;
+}
+
 void line_stop(struct line *self)
 {
     self->stopping = true;
@@ -284,7 +300,8 @@ bool line_view(struct line *self, const char *key, Sb__OrderState *ret)
     ret->blockers = order->blocker_list;
     ret->position = order->position;
     ret->eta_ms = order->eta_ms;
-    if (state == ORDER_ACCEPTED && self->halted[0] != '\0') {
+    ret->stopped = self->halted[0] != '\0';
+    if (state == ORDER_ACCEPTED && ret->stopped) {
         ret->why = self->halted;
     } else if (order->note[0] != '\0') {
         ret->why = order->note;

@@ -62,6 +62,7 @@ void line_notice(struct line *self, const struct syncbus_notice *notice);
 void line_transfer(struct line *self, CURL *easy, CURLcode result);
 void line_time(struct line *self, int64_t boot_ms);
 int64_t line_deadline(const struct line *self);
+bool line_holds(const struct line *self); // an order has the lease
 void line_stop(struct line *self);
 bool line_stopped(const struct line *self, struct fault *ret_broken);
 

@@ -143,7 +143,7 @@ static void start_request(struct line *self, struct open_order *order, bool asks
 static void halt(struct line *self)
 {
     snprintf(self->halted, sizeof self->halted,
-             "no order is sent until the configuration is mended and the service started again: %s",
+             "no order is sent until the configuration is mended and read again (SIGHUP, or a new start): %s",
              self->what);
     log_write(LOG_LEVEL_ERROR, "halted", "why=%s", self->what);
 }
