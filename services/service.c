@@ -20,15 +20,17 @@
 enum { FDS_MAX = 8, SLEEP_MAX_MS = 60000, STATUS_MAX = 256 };
 
 struct service {
-    struct directory directory; // locked
-    syncbus_client_t *client;   // owned
-    CURLM *transfers;           // owned
-    int signals;                // signalfd
-    unsigned signal_count;      // that asked for the end
-    struct notify notify;       // tells the service manager
-    const char *broker;         // its endpoint, the config's
-    bool connected;             // a session stands
-    char status[STATUS_MAX];    // what the service is doing, in its own words
+    struct directory directory;  // locked
+    syncbus_client_t *client;    // owned
+    CURLM *transfers;            // owned
+    const struct config *config; // as it is now, the caller's
+    struct config *next;         // to begin anew with; owned; NULL: none
+    bool winding_up;             // for that
+    int signals;                 // signalfd
+    unsigned signal_count;       // that asked for the end
+    struct notify notify;        // tells the service manager
+    bool connected;              // a session stands
+    char status[STATUS_MAX];     // what the service is doing, in its own words
 };
 
 static enum err open_signals(struct service *self, struct fault *fault)
@@ -37,6 +39,7 @@ static enum err open_signals(struct service *self, struct fault *fault)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)signal(SIGPIPE, SIG_IGN); // curl raises it at times in spite of its option
     if (sigprocmask(SIG_BLOCK, &set, NULL) == 0)
         self->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -44,12 +47,36 @@ static enum err open_signals(struct service *self, struct fault *fault)
                               : fault_set(fault, ERR_IO, "signals cannot be read: %s", strerror(errno));
 }
 
-// Counts what came in, and says that the end has begun.
+static void warn(void *arg, const char *line)
+{
+    (void)arg;
+    log_write(LOG_LEVEL_WARNING, "config", "line=%s", line);
+}
+
+// Reads the config again; one that is wrong changes nothing.
+static void read_config(struct service *self)
+{
+    struct config *config = NULL;
+    struct fault fault = {0};
+    if (config_load(self->config->path, self->config->speed, warn, NULL, &config, &fault) != ERR_OK) {
+        log_write(LOG_LEVEL_ERROR, "reload refused", "why=%s", fault.text);
+        return;
+    }
+    config_destroy(&self->next);
+    self->next = config;
+    log_write(LOG_LEVEL_INFO, "reloading", "path=%s", self->config->path);
+}
+
+// Counts what came in to end it, and says that the end has begun.
 static unsigned read_signals(struct service *self)
 {
     struct signalfd_siginfo info;
     const unsigned before = self->signal_count;
     while (read(self->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            read_config(self);
+            continue;
+        }
         log_write(LOG_LEVEL_INFO, "stopping", "signal=%" PRIu32, info.ssi_signo);
         notify_stopping(&self->notify);
         self->signal_count++;
@@ -84,6 +111,8 @@ static enum err lock(struct service *self, const struct service_options *options
 {
     struct fault why = {.err = ERR_OK};
     struct directory_wait *wait = NULL;
+    if (self->directory.lock >= 0)
+        return ERR_OK;
     enum err err = directory_lock(options->data, &self->directory, &why);
     if (err != ERR_BUSY || !options->standby)
         return err == ERR_OK ? ERR_OK : fault_set(fault, err, "%s", why.text);
@@ -106,7 +135,11 @@ enum err service_new(const struct service_options *options, struct service **ret
     if (self == NULL)
         return fault_set(fault, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
     self->directory.lock = self->signals = -1;
-    self->broker = options->config->broker.requests;
+    if (options->locked != NULL) {
+        self->directory = *options->locked;
+        options->locked->lock = -1;
+    }
+    self->config = options->config;
     notify_open(&self->notify);
     enum err err = open_signals(self, fault);
     if (err == ERR_OK)
@@ -144,6 +177,7 @@ void service_destroy(struct service **self_p)
     if (self->signals >= 0)
         (void)close(self->signals);
     directory_unlock(&self->directory);
+    config_destroy(&self->next);
     free(self);
     *self_p = NULL;
 }
@@ -152,8 +186,11 @@ void service_destroy(struct service **self_p)
 
 static void take_signals(struct service *self, const struct service_handler *handler, void *arg)
 {
-    const bool first = self->signal_count == 0;
-    if (read_signals(self) > 0 && first)
+    const bool first = self->signal_count == 0 && !self->winding_up;
+    bool stops = read_signals(self) > 0;
+    if (!stops && first && self->next != NULL && handler->idle(arg))
+        stops = self->winding_up = true;
+    if (stops && first)
         handler->stop(arg);
 }
 
@@ -193,7 +230,8 @@ static void tell(struct service *self)
         notify_status(&self->notify, "%s", self->status);
         notify_ready(&self->notify);
     } else {
-        notify_status(&self->notify, "waiting for the broker at %s; %s", self->broker, self->status);
+        notify_status(&self->notify, "waiting for the broker at %s; %s", self->config->broker.requests,
+                      self->status);
     }
     notify_turned(&self->notify, clock_boot_ms());
 }
@@ -236,6 +274,16 @@ enum err service_run(struct service *self, const struct service_handler *handler
 }
 
 // ---------------------------------------------------------------- for the handler's use
+
+void service_leave(struct service *self, struct service_life *ret)
+{
+    *ret = (struct service_life){.directory = {.lock = -1}};
+    if (!self->winding_up || self->signal_count > 0)
+        return;
+    *ret = (struct service_life){.next = self->next, .directory = self->directory};
+    self->next = NULL;
+    self->directory.lock = -1;
+}
 
 syncbus_client_t *service_client(struct service *self)
 {

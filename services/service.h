@@ -2,6 +2,10 @@
 // its signals, in one loop around curl_multi_poll. The domain lives in the service's machine; this only
 // carries.
 //
+// SIGHUP: the configuration is read again. A wrong one is logged with its place and changes nothing; with a
+// good one the service winds up as soon as it is idle, and its program begins another life with that. The
+// lock of its directory is kept in between.
+//
 // One thread. The loop's order is what keeps it from stalling (zmq's descriptors are edge-triggered): perform
 // curl, drain every notice until there is none, give the time, then sleep until the nearest deadline.
 #ifndef SYNCBUS_SERVICES_SERVICE_H
@@ -9,6 +13,7 @@
 
 #include "proto/base/err.h"
 #include "proto/io/config.h"
+#include "proto/io/directory.h"
 #include "proto/syncbus.h"
 
 #include <curl/curl.h>
@@ -22,8 +27,15 @@ struct service_handler {
                      CURLcode result); // a transfer ended; it was removed from the multi
     void (*time)(void *arg, int64_t boot_ms, int64_t wall_ms); // called once each turn of the loop
     int64_t (*deadline)(void *arg); // BOOTTIME ms of the next turn; INT64_MAX: none
-    void (*stop)(void *arg);        // SIGTERM or SIGINT came: wind up
+    bool (*idle)(void *arg);        // true when nothing is under way that winding up would cut
+    void (*stop)(void *arg);        // SIGTERM or SIGINT came, or a new config and it is idle: wind up
     bool (*stopped)(void *arg);     // true when the loop may end: after stop, or when it cannot go on
+};
+
+// What one life of a service leaves to the next.
+struct service_life {
+    struct config *next;        // to begin anew with; NULL: it ended for good
+    struct directory directory; // locked; its lock is -1 when none is
 };
 
 struct service_options {
@@ -32,7 +44,8 @@ struct service_options {
     const char *data;        // directory to lock
     const char *const *jobs; // as in syncbus_options
     const char *const *serves;
-    bool standby; // wait for the directory while another process has it
+    bool standby;             // wait for the directory while another process has it
+    struct directory *locked; // by an earlier life: taken over if it is; may be NULL
 };
 
 // Sets up signals (SIGTERM and SIGINT by signalfd, SIGPIPE ignored), locks the directory, joins the bus and
@@ -50,6 +63,9 @@ void service_destroy(struct service **self_p);
 SB_MUST_CHECK
 enum err service_run(struct service *self, const struct service_handler *handler, void *arg,
                      struct fault *fault);
+
+// After service_run: what it leaves, which the caller destroys and unlocks.
+void service_leave(struct service *self, struct service_life *ret);
 
 // The session and the transfers: for the handler's use.
 syncbus_client_t *service_client(struct service *self);

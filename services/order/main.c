@@ -7,13 +7,15 @@
 #include "services/service.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct option options[] = {{NULL, 0, NULL, 0}};
 
 static const struct program program = {
     .name = "syncbus-order",
     .usage = "syncbus-order\n"
-             "Takes orders by the bus, keeps them durably, and places each in the ERP exactly once.\n",
+             "Takes orders by the bus, keeps them durably, and places each in the ERP exactly once.\n"
+             "SIGHUP: reads the configuration again and begins anew with it between two orders.\n",
     .options = options,
     .needs_config = true,
 };
@@ -60,6 +62,12 @@ static int64_t on_deadline(void *arg)
     return line_deadline(self->calls.line);
 }
 
+static bool on_idle(void *arg)
+{
+    const struct order_service *self = arg;
+    return !line_holds(self->calls.line);
+}
+
 static void on_stop(void *arg)
 {
     struct order_service *self = arg;
@@ -72,15 +80,21 @@ static bool on_stopped(void *arg)
     return line_stopped(self->calls.line, &self->broken);
 }
 
-static enum err serve(const struct config *config, struct order_service *self, struct fault *fault)
+// Serves until a signal ends it; `life` has what an earlier life left, and then what this one does.
+static enum err serve(const struct config *config, struct order_service *self, struct service_life *life,
+                      struct fault *fault)
 {
     static const char *const serves[] = {"order", NULL};
-    const struct service_options service = {
-        .config = config, .name = "order", .data = config->orders.data, .serves = serves};
+    const struct service_options service = {.config = config,
+                                            .name = "order",
+                                            .data = config->orders.data,
+                                            .serves = serves,
+                                            .locked = &life->directory};
     const struct service_handler handler = {.notice = on_notice,
                                             .transfer = on_transfer,
                                             .time = on_time,
                                             .deadline = on_deadline,
+                                            .idle = on_idle,
                                             .stop = on_stop,
                                             .stopped = on_stopped};
     enum err err = service_new(&service, &self->calls.service, fault);
@@ -92,25 +106,47 @@ static enum err serve(const struct config *config, struct order_service *self, s
         err = service_run(self->calls.service, &handler, self, fault);
     if (err == ERR_OK && self->broken.err != ERR_OK)
         err = fault_set(fault, self->broken.err, "%s", self->broken.text);
+    if (err == ERR_OK)
+        service_leave(self->calls.service, life);
     line_destroy(&self->calls.line);
     book_close(&self->calls.book);
     service_destroy(&self->calls.service);
     return err;
 }
 
-static int run(const struct config *config)
+// Serves life after life: each SIGHUP begins one with the config as it is then.
+static int run(struct config **config_p)
 {
-    struct order_service self = {.broken = {.err = ERR_OK}};
-    struct fault fault = {.err = ERR_OK};
-    if (!config->orders.present) {
+    struct service_life life = {.directory = {.lock = -1}};
+    int code = -1;
+    if (!(*config_p)->orders.present) {
         fprintf(stderr, "syncbus-order: the configuration has no orders: section\n");
         return EXIT_CODE_USAGE;
     }
     log_open("order");
-    if (serve(config, &self, &fault) == ERR_OK)
-        return EXIT_CODE_OK;
-    log_write(LOG_LEVEL_ERROR, "ended", "error=%s", fault.text);
-    return EXIT_CODE_FAILED;
+    while (code < 0) {
+        struct order_service self = {.broken = {.err = ERR_OK}};
+        struct fault fault = {.err = ERR_OK};
+        life.next = NULL;
+        if (serve(*config_p, &self, &life, &fault) != ERR_OK) {
+            log_write(LOG_LEVEL_ERROR, "ended", "error=%s", fault.text);
+            code = EXIT_CODE_FAILED;
+        } else if (life.next == NULL) {
+            code = EXIT_CODE_OK;
+        } else {
+            const struct config_orders *next = &life.next->orders;
+            if (!next->present) {
+                log_write(LOG_LEVEL_INFO, "ended", "why=%s", "orders are not configured any more");
+                code = EXIT_CODE_OK;
+            }
+            if (!next->present || strcmp(next->data, (*config_p)->orders.data) != 0)
+                directory_unlock(&life.directory);
+            config_destroy(config_p);
+            *config_p = life.next;
+        }
+    }
+    directory_unlock(&life.directory);
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -118,7 +154,7 @@ int main(int argc, char **argv)
     struct config *config = NULL;
     int code = program_start(&program, argc, argv, take, NULL, &config);
     if (code < 0)
-        code = run(config);
+        code = run(&config);
     config_destroy(&config);
     return code;
 }

@@ -226,6 +226,11 @@ int64_t sync_machine_deadline(const struct sync_machine *self)
     return self->state == SYNC_DUE ? self->retry_ms : INT64_MAX;
 }
 
+bool sync_machine_is_idle(const struct sync_machine *self)
+{
+    return !in_hand(self);
+}
+
 bool sync_machine_stopped(const struct sync_machine *self)
 {
     return self->stopping && !in_hand(self);

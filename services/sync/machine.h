@@ -117,6 +117,9 @@ void sync_machine_step(struct sync_machine *self, const struct sync_event *event
 // BOOTTIME ms of the next TIME event; INT64_MAX: none.
 int64_t sync_machine_deadline(const struct sync_machine *self);
 
+// True when no run is in hand, so that a STOP would cut none.
+bool sync_machine_is_idle(const struct sync_machine *self);
+
 // True when after a STOP nothing is under way any more.
 bool sync_machine_stopped(const struct sync_machine *self);
 

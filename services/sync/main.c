@@ -5,6 +5,7 @@
 #include "services/sync/sync.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { OPTION_ONCE = 256, OPTION_SOURCE, OPTION_STANDBY };
 
@@ -22,7 +23,8 @@ static const struct program program = {
         "  --source FILE|URL      with --once: fetch this in place of the configured export\n"
         "  --standby              while another process serves the job, wait for its end and take over;\n"
         "                         a service manager hears \"ready\" as soon as it stands by, and its status\n"
-        "                         says whom it waits for; without this flag a second process is refused\n",
+        "                         says whom it waits for; without this flag a second process is refused\n"
+        "SIGHUP: reads the configuration again and begins anew with it between two runs.\n",
     .options = options,
     .needs_config = true,
 };
@@ -52,7 +54,39 @@ static bool take(void *arg, int option, const char *value)
     }
 }
 
-static int run(const struct config *config, const struct arguments *arguments)
+// Serves the job, life after life: each SIGHUP begins one with the config as it is then.
+static int serve(struct config **config_p, const struct arguments *arguments)
+{
+    struct fault fault = {.err = ERR_OK};
+    struct service_life life = {.directory = {.lock = -1}};
+    const struct config_job *job = config_job(*config_p, arguments->job, &fault);
+    int code = -1;
+    while (code < 0) {
+        life.next = NULL;
+        if (sync_serve(*config_p, job, arguments->standby, &life, &fault) != ERR_OK) {
+            log_write(LOG_LEVEL_ERROR, "ended", "job=%s error=%s", arguments->job, fault.text);
+            code = EXIT_CODE_FAILED;
+        } else if (life.next == NULL) {
+            code = EXIT_CODE_OK;
+        } else {
+            const struct config_job *next = config_job(life.next, arguments->job, &fault);
+            if (next == NULL) {
+                log_write(LOG_LEVEL_INFO, "ended", "job=%s why=it is not configured any more",
+                          arguments->job);
+                code = EXIT_CODE_OK;
+            }
+            if (next == NULL || strcmp(next->data, job->data) != 0)
+                directory_unlock(&life.directory);
+            config_destroy(config_p);
+            *config_p = life.next;
+            job = next;
+        }
+    }
+    directory_unlock(&life.directory);
+    return code;
+}
+
+static int run(struct config **config_p, const struct arguments *arguments)
 {
     struct fault fault = {.err = ERR_OK};
     if (arguments->job == NULL) {
@@ -67,7 +101,7 @@ static int run(const struct config *config, const struct arguments *arguments)
         fprintf(stderr, "syncbus-sync: --standby does not go with --once\n");
         return EXIT_CODE_USAGE;
     }
-    const struct config_job *job = config_job(config, arguments->job, &fault);
+    const struct config_job *job = config_job(*config_p, arguments->job, &fault);
     if (job == NULL) {
         fprintf(stderr, "syncbus-sync: %s\n", fault.text);
         return EXIT_CODE_USAGE;
@@ -75,13 +109,7 @@ static int run(const struct config *config, const struct arguments *arguments)
     char name[80];
     snprintf(name, sizeof name, "sync-%s", job->name);
     log_open(name);
-    if (arguments->once)
-        return sync_once(job, arguments->source);
-    if (sync_serve(config, job, arguments->standby, &fault) != ERR_OK) {
-        log_write(LOG_LEVEL_ERROR, "ended", "job=%s error=%s", job->name, fault.text);
-        return EXIT_CODE_FAILED;
-    }
-    return EXIT_CODE_OK;
+    return arguments->once ? sync_once(job, arguments->source) : serve(config_p, arguments);
 }
 
 int main(int argc, char **argv)
@@ -90,7 +118,7 @@ int main(int argc, char **argv)
     struct config *config = NULL;
     int code = program_start(&program, argc, argv, take, &arguments, &config);
     if (code < 0)
-        code = run(config, &arguments);
+        code = run(&config, &arguments);
     config_destroy(&config);
     return code;
 }

@@ -344,6 +344,12 @@ static int64_t on_deadline(void *arg)
     return news < deadline ? news : deadline;
 }
 
+static bool on_idle(void *arg)
+{
+    const struct sync *self = arg;
+    return sync_machine_is_idle(&self->machine);
+}
+
 static void on_stop(void *arg)
 {
     struct sync *self = arg;
@@ -358,7 +364,8 @@ static bool on_stopped(void *arg)
 
 // ---------------------------------------------------------------- life
 
-static enum err open_all(struct sync *self, const struct config *config, bool standby, struct fault *fault)
+static enum err open_all(struct sync *self, const struct config *config, bool standby,
+                         struct service_life *life, struct fault *fault)
 {
     const char *const names[] = {self->job->name, NULL};
     char name[80];
@@ -369,7 +376,8 @@ static enum err open_all(struct sync *self, const struct config *config, bool st
                                             .data = self->job->data,
                                             .jobs = names,
                                             .serves = names,
-                                            .standby = standby};
+                                            .standby = standby,
+                                            .locked = &life->directory};
     enum err err = service_new(&options, &self->service, fault);
     if (err != ERR_OK)
         return err;
@@ -394,7 +402,7 @@ static enum sync_yield yield_of(const struct config_job *job)
 }
 
 enum err sync_serve(const struct config *config, const struct config_job *job, bool standby,
-                    struct fault *fault)
+                    struct service_life *life, struct fault *fault)
 {
     struct sync self = {.job = job, .resource = config->resources[job->resource].name};
     const struct sync_options options = {.yield = yield_of(job), .max_yields = job->max_yields};
@@ -402,11 +410,12 @@ enum err sync_serve(const struct config *config, const struct config_job *job, b
                                             .transfer = on_transfer,
                                             .time = on_time,
                                             .deadline = on_deadline,
+                                            .idle = on_idle,
                                             .stop = on_stop,
                                             .stopped = on_stopped};
     uint64_t last_run = 0;
     uint32_t last_attempt = 0;
-    enum err err = open_all(&self, config, standby, fault);
+    enum err err = open_all(&self, config, standby, life, fault);
     if (err == ERR_OK)
         err = delta_last_run(self.store, &last_run, &last_attempt, fault);
     if (err == ERR_OK) {
@@ -414,6 +423,8 @@ enum err sync_serve(const struct config *config, const struct config_job *job, b
         service_status(self.service, "no run taken yet");
         err = service_run(self.service, &handler, &self, fault);
     }
+    if (err == ERR_OK && self.broken.err == ERR_OK)
+        service_leave(self.service, life);
     if (self.apply != NULL) {
         bool ok;
         apply_cancel(self.apply);
