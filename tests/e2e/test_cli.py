@@ -45,21 +45,42 @@ class Wrong(unittest.TestCase):
             self.assert_refused('there is no job "order"', command, "order")
         self.assert_refused('"epr"', "run", "--resource", "epr", "--", "true")
 
+    def test_what_an_operator_must_say_is_asked_for(self):
+        why = ("--reason", "because")
+        self.assert_refused("usage: syncbus hold JOB|--resource R", "hold", *why)
+        self.assert_refused("usage: syncbus hold JOB|--resource R", "hold", "prices", "--resource", "erp", *why)
+        self.assert_refused("--orders-too goes with --resource", "hold", "prices", "--orders-too", *why)
+        self.assert_refused('"pricse"', "hold", "pricse", *why)
+        self.assert_refused('"epr"', "hold", "--resource", "epr", *why)
+        self.assert_refused('--for: "0s" is not a duration', "hold", "prices", "--for", "0s", *why)
+        self.assert_refused('"epr"', "pauses", "epr")
+        for words in (("hold", "prices"), ("revoke", "17"), ("rebind", "prices")):
+            self.assert_refused("--reason: say why", *words)
+            self.assert_refused("--reason: say why", *words, "--reason", "")
+            self.assert_refused("--reason: say why", *words, "--reason", "x" * 161)
+        for word in ("", "7", "xyz", "0" * 17, "0x00000000000001"):
+            self.assert_refused("16 digits, as syncbus holds shows", "unhold", word)
+        for word in ("", "0", "+1", "1x", "9" * 30):
+            self.assert_refused("is not the token of a lease", "revoke", word, *why)
+
     def test_a_wrong_config_is_refused_with_its_place(self):
         self.bus.write_config(lambda config: config["jobs"]["prices"].update(evry="1h"))
         self.assert_refused('did you mean "every"', "status")
         self.assert_refused("/nowhere.yaml", "status", env={"SYNCBUS_CONFIG": "/nowhere.yaml"})
 
     def test_without_a_broker_each_command_says_so_and_ends_with_its_own_code(self):
-        for words in (("status",), ("runs",), ("ledger",), ("trigger", "prices"), ("order", "list"), ("records", "prices")):
+        for words in (("status",), ("runs",), ("ledger",), ("trigger", "prices"), ("order", "list"), ("records", "prices"),
+                      ("hold", "prices", "--reason", "r"), ("holds",), ("unhold", "0123456789abcdef"), ("reload",),
+                      ("revoke", "7", "--reason", "r"), ("rebind", "prices", "--reason", "r"), ("pauses",), ("alerts",)):
             self.assert_refused("does not answer", *words, "--timeout", "500ms", code=UNREACHABLE)
         self.assert_refused("does not answer", "run", "--timeout", "500ms", "--", "true", code=125)
 
     def test_help_tells_every_command(self):
         done = self.bus.cli("--help")
         self.assertEqual(done.returncode, OK)
-        for name in ("status", "watch", "runs", "ledger", "trigger", "run", "order", "records", "changes", "rejects", "check"):
-            self.assertIn(f"  {name}", done.stdout)
+        for name in ("status", "watch", "runs", "ledger", "trigger", "run", "order", "records", "changes", "rejects", "check", "hold",
+                     "holds", "unhold", "revoke", "pauses", "alerts", "reload", "rebind"):
+            self.assertIn(f"\n  {name}", done.stdout)
         self.assertTrue(self.bus.cli("--version").stdout.startswith("syncbus "))
 
 
@@ -238,9 +259,9 @@ class Commands(unittest.TestCase):
             self.assertIn(word, self.table("status"))
 
     def test_a_trigger_with_wait_tells_how_its_run_ended_and_runs_and_ledger_show_it(self):
-        run = self.lines("trigger", "prices", "--wait")[0]
+        run = self.lines("trigger", "prices", "--wait", "--by", "anna@desk")[0]
         self.assertEqual((run["job"], run["stage"], run["result"]["unchanged"], run["detail"]),
-                         ("prices", "succeeded", 60, "syncbus trigger"))
+                         ("prices", "succeeded", 60, "anna@desk"))
         runs = self.lines("runs", "prices")
         self.assertIn(run["run"], [one["run"] for one in runs])
         self.assertTrue(all(one["job"] == "prices" for one in runs))
@@ -250,6 +271,35 @@ class Commands(unittest.TestCase):
         self.assertEqual({(entry["job"], entry["outcome"]) for entry in entries}, {("ddt", "succeeded")})
         self.assertIn("OUTCOME", self.table("ledger", "ddt"))
         self.assertIn("60 unchanged", self.table("trigger", "orders", "--wait"))
+
+    def test_triggers_of_a_webhook_merge_within_their_quiet_window(self):
+        first, second = (self.lines("trigger", "orders", "--webhook", "--by", "the shop")[0] for _ in range(2))
+        self.assertEqual((second["run"], first.get("merged", False), second["merged"]), (first["run"], False, True))
+        run = self.bus.wait_for(lambda: next((r for r in self.lines("runs", "orders") if r["run"] == first["run"]
+                                              and r["stage"] == "succeeded"), None), "the run")
+        self.assertEqual((run["cause"], run["detail"]), ("webhook", "the shop"))
+
+    def test_watch_shows_alerts_and_holds_as_they_come_and_go(self):
+        watch = subprocess.Popen([lib.BIN / "syncbus", "watch", "alert.", "pause.erp", "resume.erp", "--config", self.bus.config_path],
+                                 stdout=subprocess.PIPE, text=True)
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        os.set_blocking(watch.stdout.fileno(), False)
+        seen = []
+
+        def shown():
+            held = self.lines("hold", "--resource", "erp", "--reason", "a look", "--by", "anna")[0]["hold"]
+            self.assertEqual(self.bus.cli("unhold", held).returncode, OK)
+            seen.extend(watch.stdout.readlines())
+            return any("pause.erp" in line and "on_hold anna: a look" in line for line in seen)
+
+        self.bus.wait_for(shown, "the hold to be shown")
+        self.bus.fault("status", "/orders", value="401", method="POST")
+        self.assertEqual(self.bus.cli("order", "place", "-", "--key", "S-1", stdin="{}").returncode, OK)
+        self.bus.wait_for(lambda: seen.extend(watch.stdout.readlines()) or any("order: no order is sent" in l for l in seen), "the alert")
+        self.bus.kill("order", signal.SIGHUP)
+        self.bus.wait_for(lambda: seen.extend(watch.stdout.readlines()) or any("order: over: no order is sent" in l for l in seen), "its end")
 
     def test_a_trigger_whose_run_fails_ends_with_1_and_says_why(self):
         self.bus.fault("status", "/export/orders", count="1000", value="500")

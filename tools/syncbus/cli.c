@@ -13,6 +13,7 @@ enum {
     ANSWER_MS = 5000,   // for the broker to answer
     PATIENCE_MS = 5000, // for a service to come back after the broker's restart
     AGAIN_MS = 200,     // between two tries
+    REASON_MAX = 160,   // bytes of a reason that the broker keeps
 };
 
 bool cli_connect(struct cli *cli, const char *const *topics, bool session)
@@ -20,7 +21,7 @@ bool cli_connect(struct cli *cli, const char *const *topics, bool session)
     const struct syncbus_options options = {
         .requests = cli->config->broker.requests,
         .events = topics != NULL ? cli->config->broker.events : NULL,
-        .name = cli->by != NULL ? cli->by : "syncbus",
+        .name = cli->by,
         .version = SYNCBUS_VERSION,
         .topics = topics,
         .anonymous = !session,
@@ -105,6 +106,37 @@ int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb
     if (code != EXIT_CODE_OK)
         (void)fprintf(stderr, "syncbus: %s\n", cli->answer_text);
     return code;
+}
+
+int cli_do(struct cli *cli, const Sb__Request *request)
+{
+    Sb__Reply *reply = NULL;
+    const int code = cli_ask(cli, request, 0, &reply);
+    if (code == EXIT_CODE_OK)
+        sb__reply__free_unpacked(reply, NULL);
+    return code;
+}
+
+int cli_state(struct cli *cli, const char *job, const char *after, uint32_t limit, Sb__Reply **ret)
+{
+    Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
+    snapshot.job = (char *)job;
+    snapshot.after = (char *)after;
+    snapshot.limit = limit;
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_SNAPSHOT;
+    request.snapshot = &snapshot;
+    Sb__Reply *reply = NULL;
+    const int code = cli_ask(cli, &request, 0, &reply);
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (reply->body_case == SB__REPLY__BODY_STATE) {
+        *ret = reply;
+        return EXIT_CODE_OK;
+    }
+    (void)fprintf(stderr, "syncbus: the broker did not tell its state\n");
+    sb__reply__free_unpacked(reply, NULL);
+    return EXIT_CODE_FAILED;
 }
 
 int cli_call(struct cli *cli, const char *service, const char *method, const void *body,
@@ -198,6 +230,23 @@ bool cli_knows_job(const struct cli *cli, const char *name)
     return false;
 }
 
+bool cli_knows_resource(const struct cli *cli, const char *name)
+{
+    struct fault fault = {0};
+    if (config_resource(cli->config, name, &fault) != NULL)
+        return true;
+    (void)fprintf(stderr, "syncbus: %s\n", fault.text);
+    return false;
+}
+
+bool cli_has_reason(const struct cli *cli)
+{
+    if (cli->reason != NULL && cli->reason[0] != '\0' && strlen(cli->reason) <= REASON_MAX)
+        return true;
+    (void)fprintf(stderr, "syncbus: --reason: say why, in 1 to %d bytes; others will read it\n", REASON_MAX);
+    return false;
+}
+
 int64_t cli_until(int64_t timeout_ms)
 {
     return clock_boot_ms() + timeout_ms;
@@ -214,4 +263,23 @@ const char *cli_time(int64_t unix_ms, char *text, size_t size)
     if (localtime_r(&seconds, &parts) == NULL || strftime(text, size, "%Y-%m-%d %H:%M:%S", &parts) == 0)
         (void)snprintf(text, size, "%" PRId64, unix_ms);
     return text;
+}
+
+const char *cli_relative(int64_t unix_ms, int64_t now_ms, char *text, size_t size)
+{
+    char span[32];
+    if (unix_ms <= 0)
+        (void)snprintf(text, size, "-");
+    else if (unix_ms >= now_ms)
+        (void)snprintf(text, size, "in %s",
+                       duration_format((unix_ms - now_ms) / 1000 * 1000, span, sizeof span));
+    else
+        (void)snprintf(text, size, "%s ago",
+                       duration_format((now_ms - unix_ms) / 1000 * 1000, span, sizeof span));
+    return text;
+}
+
+const char *cli_span(double ms, char *text, size_t size)
+{
+    return duration_format(ms > 0 ? (int64_t)(ms + 0.5) : 0, text, size);
 }

@@ -24,7 +24,11 @@ struct cli {
     int64_t timeout_ms;               // --timeout; 60 s unless given
     const char *resource;             // --resource, or NULL
     const char *key;                  // --key, or NULL
-    const char *by;                   // --by, or NULL
+    const char *by;                   // --by, or the user's name and host
+    const char *reason;               // --reason, or NULL
+    int64_t for_ms;                   // --for; 0: without an end
+    bool orders_too;                  // --orders-too
+    bool webhook;                     // --webhook
     const char *placed;               // --placed, or NULL
     const char *rejected;             // --rejected, or NULL
     bool release;                     // --release
@@ -53,6 +57,14 @@ int command_watch(struct cli *cli);
 int command_runs(struct cli *cli);
 int command_ledger(struct cli *cli);
 int command_trigger(struct cli *cli);
+int command_hold(struct cli *cli);
+int command_holds(struct cli *cli);
+int command_unhold(struct cli *cli);
+int command_revoke(struct cli *cli);
+int command_rebind(struct cli *cli);
+int command_reload(struct cli *cli);
+int command_pauses(struct cli *cli);
+int command_alerts(struct cli *cli);
 int command_run(struct cli *cli);
 int command_order(struct cli *cli);
 int command_records(struct cli *cli);
@@ -72,6 +84,13 @@ bool cli_connect(struct cli *cli, const char *const *topics, bool session);
 // reply (the caller frees it by sb__reply__free_unpacked), or an exit code after it said what went wrong.
 // Other notices that come meanwhile are dropped. A service that is not there is waited for, for some seconds.
 int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb__Reply **ret);
+
+// Asks for one thing whose answer is OK or a refusal; the exit code, after it said what went wrong.
+int cli_do(struct cli *cli, const Sb__Request *request);
+
+// Asks for the broker's state: of all (`job` is ""), in pages of `limit` jobs (0: the broker's own) behind
+// `after`, or of one job. 0 with the reply, whose body it is; or an exit code after it said what went wrong.
+int cli_state(struct cli *cli, const char *job, const char *after, uint32_t limit, Sb__Reply **ret);
 
 // Calls a method of a service, with a message as body; 0 with the message that came back (freed by
 // protobuf_c_message_free_unpacked), or an exit code after it said what went wrong.
@@ -118,11 +137,33 @@ void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
 // Whether the configuration has a job of that name; says so when it has not.
 bool cli_knows_job(const struct cli *cli, const char *name);
 
+// Whether the configuration has a resource of that name; says so when it has not.
+bool cli_knows_resource(const struct cli *cli, const char *name);
+
+// Whether a --reason was given that the broker keeps whole; says so when not.
+bool cli_has_reason(const struct cli *cli);
+
 // BOOTTIME ms when `timeout_ms` from now is over.
 int64_t cli_until(int64_t timeout_ms);
 
 // Formats Unix ms as local time ("-" for 0) into `text` of at least 24 bytes; returns it.
 const char *cli_time(int64_t unix_ms, char *text, size_t size);
+
+// Formats a time beside `now_ms`: "in 5m", "12s ago", "-" for 0; returns `text`.
+const char *cli_relative(int64_t unix_ms, int64_t now_ms, char *text, size_t size);
+
+// Formats ms as a person reads them: "250ms", "1m30s"; returns `text`.
+const char *cli_span(double ms, char *text, size_t size);
+
+// ---------------------------------------------------------------- parts of several commands
+
+// Prints what is wrong, and what is on hold, as tables with an empty line before; nothing when there is none.
+// `resource`: only holds of that resource or of a job; NULL: all.
+void alerts_print(const Sb__State *state);
+void holds_print(const Sb__State *state, const char *resource);
+
+// Prints all there is to know of the one job in `state`.
+void job_print(const Sb__State *state);
 
 // ---------------------------------------------------------------- tables (table.c)
 

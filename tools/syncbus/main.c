@@ -2,11 +2,15 @@
 #include "tools/syncbus/cli.h"
 
 #include "proto/base/duration.h"
+#include "proto/base/utf8.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OPTION_JSON = 256,
@@ -22,15 +26,32 @@ enum {
     OPTION_RELEASE,
     OPTION_LIST,
     OPTION_INDEX,
+    OPTION_REASON,
+    OPTION_FOR,
+    OPTION_ORDERS_TOO,
+    OPTION_WEBHOOK,
     OPTION_FOLLOW = 'f',
 };
 
 static const struct command commands[] = {
-    {"status", "status [JOB]", "resources, jobs, services", 0, 1, command_status},
+    {"status", "status [JOB]", "resources, jobs, services, what is wrong or on hold; or all of one job", 0, 1,
+     command_status},
     {"watch", "watch [TOPIC…]", "publications as they come, gaps said", 0, 64, command_watch},
     {"runs", "runs [JOB] [--limit N]", "the last runs", 0, 1, command_runs},
     {"ledger", "ledger [JOB] [--limit N]", "the outcome of each tick", 0, 1, command_ledger},
-    {"trigger", "trigger JOB [--wait]", "an extra run", 1, 1, command_trigger},
+    {"pauses", "pauses [RESOURCE] [--limit N]", "how often and how long orders waited, and for whom", 0, 1,
+     command_pauses},
+    {"alerts", "alerts", "what is wrong now", 0, 0, command_alerts},
+    {"trigger", "trigger JOB [--wait] [--webhook]",
+     "an extra run; --webhook: as a webhook asks, which waits 2s for more of the same", 1, 1,
+     command_trigger},
+    {"hold", "hold JOB|--resource R --reason WHY [--for 2h] [--orders-too] [--by WHO]",
+     "starts nothing more there until it is taken off or has ended; what runs goes on", 0, 1, command_hold},
+    {"holds", "holds", "what is on hold, by whom and why", 0, 0, command_holds},
+    {"unhold", "unhold ID", "takes a hold off; others on the same thing stay", 1, 1, command_unhold},
+    {"revoke", "revoke TOKEN --reason WHY [--resource R] [--by WHO]",
+     "takes a lease from a holder that hangs; the next one gets it when its time is over", 1, 1,
+     command_revoke},
     {"run", "run [--resource R] [--timeout 60s] -- CMD…", "a command under the exclusive lease", 1,
      CLI_WORDS_MAX - 2, command_run},
     {"order",
@@ -44,8 +65,15 @@ static const struct command commands[] = {
     {"rejects", "rejects ENTITY", "rows of the last run that did not parse", 1, 1, command_rejects},
     {"deletions", "deletions ENTITY [--release --by WHO [--list N]]",
      "records that are missed but kept until they are released", 1, 1, command_deletions},
+    {"reload", "reload", "lets the broker read its configuration again; a wrong one changes nothing", 0, 0,
+     command_reload},
+    {"rebind", "rebind NAME --reason WHY [--by WHO]",
+     "lets another store answer for an entity, or for \"order\": the next one that asks", 1, 1,
+     command_rebind},
     {"check", "check", "the configuration, and when its jobs start together", 0, 0, command_check},
 };
+
+static const int64_t FOR_MAX_MS = INT64_C(366) * 24 * 3600 * 1000; // of --for
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -96,10 +124,40 @@ static bool take_by(struct cli *cli, const char *name)
     return false;
 }
 
+// Who types: the user behind sudo, if there is one, at this host.
+static const char *default_by(char *text, size_t size)
+{
+    const char *user = getenv("SUDO_USER");
+    const struct passwd *entry = user == NULL || user[0] == '\0' ? getpwuid(geteuid()) : NULL;
+    char host[HOST_NAME_MAX + 1] = "";
+    char number[24];
+    if (entry != NULL)
+        user = entry->pw_name;
+    if (user == NULL || user[0] == '\0') {
+        (void)snprintf(number, sizeof number, "uid-%u", (unsigned)geteuid());
+        user = number;
+    }
+    if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')
+        (void)snprintf(host, sizeof host, "?");
+    (void)snprintf(text, size, "%.31s@%.31s", user, host);
+    if (!utf8_valid(text, strlen(text))) // a name that was cut, or of another encoding
+        (void)snprintf(text, size, "uid-%u", (unsigned)geteuid());
+    return text;
+}
+
+static bool take_duration(const char *name, const char *value, int64_t max_ms, int64_t *ret_ms)
+{
+    struct fault fault = {0};
+    if (duration_parse(value, ret_ms, &fault) == ERR_OK && *ret_ms > 0 && *ret_ms <= max_ms)
+        return true;
+    (void)fprintf(stderr, "syncbus: %s: \"%s\" is not a duration such as 60s%s%s\n", name, value,
+                  fault.text[0] != '\0' ? ": " : "", fault.text);
+    return false;
+}
+
 static bool take(void *arg, int option, const char *value)
 {
     struct cli *cli = arg;
-    struct fault fault = {0};
     switch (option) {
     case 0: return take_word(cli, value);
     case OPTION_JSON: cli->json = true; return true;
@@ -112,13 +170,11 @@ static bool take(void *arg, int option, const char *value)
     case OPTION_BY: return take_by(cli, value);
     case OPTION_PLACED: cli->placed = value; return true;
     case OPTION_REJECTED: cli->rejected = value; return true;
-    case OPTION_TIMEOUT:
-        if (duration_parse(value, &cli->timeout_ms, &fault) == ERR_OK && cli->timeout_ms > 0 &&
-            cli->timeout_ms <= UINT32_MAX / 2)
-            return true;
-        (void)fprintf(stderr, "syncbus: --timeout: \"%s\" is not a duration such as 60s%s%s\n", value,
-                      fault.text[0] != '\0' ? ": " : "", fault.text);
-        return false;
+    case OPTION_REASON: cli->reason = value; return true;
+    case OPTION_ORDERS_TOO: cli->orders_too = true; return true;
+    case OPTION_WEBHOOK: cli->webhook = true; return true;
+    case OPTION_FOR: return take_duration("--for", value, FOR_MAX_MS, &cli->for_ms);
+    case OPTION_TIMEOUT: return take_duration("--timeout", value, UINT32_MAX / 2, &cli->timeout_ms);
     default: return take_number(cli, option, value);
     }
 }
@@ -161,6 +217,7 @@ static void write_usage(char *text, size_t size)
             text + used, size - used,
             "\n  --json           for programs: one object a line\n"
             "  --wait           wait for the end; --timeout 60s is its limit\n"
+            "  --by WHO         who does this; the user's name and host unless given\n"
             "\nExit codes: 0 ok, 1 definitely failed, 2 usage or config, 3 refused, 4 timed out,\n"
             "5 broker not reachable, 6 outcome not known. Of run: the command's own, or 124 not granted\n"
             "in time, 125 syncbus failed or the lease was lost, 126 and 127 as shells have it,\n"
@@ -186,13 +243,18 @@ int main(int argc, char **argv)
         {"release", no_argument, NULL, OPTION_RELEASE},
         {"list", required_argument, NULL, OPTION_LIST},
         {"index", required_argument, NULL, OPTION_INDEX},
+        {"reason", required_argument, NULL, OPTION_REASON},
+        {"for", required_argument, NULL, OPTION_FOR},
+        {"orders-too", no_argument, NULL, OPTION_ORDERS_TOO},
+        {"webhook", no_argument, NULL, OPTION_WEBHOOK},
         {NULL, 0, NULL, 0},
     };
-    static char usage[4096];
+    static char usage[8192];
     write_usage(usage, sizeof usage);
     const struct program program = {
         .name = "syncbus", .usage = usage, .options = options, .needs_config = true};
-    struct cli cli = {.timeout_ms = 60000};
+    char by[WIRE_NAME_MAX + 1];
+    struct cli cli = {.timeout_ms = 60000, .by = default_by(by, sizeof by)};
     struct config *config = NULL;
     int code = program_start(&program, argc, argv, take, &cli, &config);
     if (code < 0) {

@@ -190,7 +190,7 @@ static int order_place(struct cli *cli)
         Sb__PlaceOrder body = SB__PLACE_ORDER__INIT;
         body.key = (char *)cli->key;
         body.body = text.data;
-        body.by = (char *)(cli->by != NULL ? cli->by : "");
+        body.by = (char *)cli->by;
         code = cli_call(cli, SERVICE, "place", &body, &sb__order_state__descriptor, &order);
     }
     buffer_free(&text);
@@ -264,7 +264,7 @@ static int order_resolve(struct cli *cli)
     body.key = (char *)cli->words[2];
     body.placed = (char *)(cli->placed != NULL ? cli->placed : "");
     body.rejected = (char *)(cli->rejected != NULL ? cli->rejected : "");
-    body.by = (char *)(cli->by != NULL ? cli->by : "");
+    body.by = (char *)cli->by;
     Sb__OrderState *order = NULL;
     int code = cli_call(cli, SERVICE, "resolve", &body, &sb__order_state__descriptor, &order);
     if (code != EXIT_CODE_OK)

@@ -148,6 +148,12 @@ struct keeper {
     bool lost;       // the lease was lost
 };
 
+// Whether a refusal says that the lease cannot be had now, and not that something is wrong.
+static bool is_for_now(enum syncbus_code code)
+{
+    return code == SYNCBUS_TIMEOUT || code == SYNCBUS_PAUSE_TIMEOUT || code == SYNCBUS_ON_HOLD;
+}
+
 // Waits for the lease; 0 when it is held, or an exit code after it said why not.
 static int await_lease(struct keeper *self, uint64_t *ret_token)
 {
@@ -181,9 +187,7 @@ static int await_lease(struct keeper *self, uint64_t *ret_token)
         }
         if (notice.kind == SYNCBUS_REFUSED && notice.claim == self->claim) {
             (void)fprintf(stderr, "syncbus: %s\n", notice.text);
-            return notice.code == SYNCBUS_TIMEOUT || notice.code == SYNCBUS_PAUSE_TIMEOUT
-                       ? EXIT_NOT_GRANTED
-                       : EXIT_SYNCBUS_FAILED;
+            return is_for_now(notice.code) ? EXIT_NOT_GRANTED : EXIT_SYNCBUS_FAILED;
         }
     }
 }

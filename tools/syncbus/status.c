@@ -8,19 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-// "in 5m" or "12s ago", from a wall time.
-static const char *relative(int64_t unix_ms, int64_t now_ms, char *text, size_t size)
+// Whether a hold lies on the job or on its resource.
+static bool is_held(const Sb__State *holds, const Sb__JobState *job)
 {
-    char span[32];
-    if (unix_ms <= 0)
-        (void)snprintf(text, size, "-");
-    else if (unix_ms >= now_ms)
-        (void)snprintf(text, size, "in %s",
-                       duration_format((unix_ms - now_ms) / 1000 * 1000, span, sizeof span));
-    else
-        (void)snprintf(text, size, "%s ago",
-                       duration_format((now_ms - unix_ms) / 1000 * 1000, span, sizeof span));
-    return text;
+    for (size_t i = 0; i < holds->n_holds; i++) {
+        if (strcmp(holds->holds[i]->job, job->job) == 0 ||
+            strcmp(holds->holds[i]->resource, job->resource) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void print_resources(const Sb__State *state)
@@ -47,29 +43,34 @@ static void print_resources(const Sb__State *state)
     table_print(&table);
 }
 
-static void add_jobs(struct table *table, const Sb__State *state)
+// The jobs of one page; `first` is the first one, which has the holds.
+static void add_jobs(struct table *table, const Sb__State *state, const Sb__State *first)
 {
     const int64_t now = clock_wall_ms();
     for (size_t i = 0; i < state->n_jobs; i++) {
         const Sb__JobState *job = state->jobs[i];
-        char every[32], next[48], success[64], runs[24], failures[24], p95[32];
+        char every[32], next[48], success[64], runs[24], failures[24], p95[32], stage[48];
+        (void)snprintf(stage, sizeof stage, "%s%s",
+                       job->current != NULL ? json_enum(&sb__stage__descriptor, (int)job->current->stage)
+                                            : "",
+                       !is_held(first, job)   ? (job->current != NULL ? "" : "-")
+                       : job->current != NULL ? ", on hold"
+                                              : "on hold");
         (void)snprintf(runs, sizeof runs, "%" PRIu64, job->runs);
         (void)snprintf(failures, sizeof failures, "%" PRIu64, job->failures);
-        (void)relative(job->last_success_ms, now, success, sizeof success);
+        (void)cli_relative(job->last_success_ms, now, success, sizeof success);
         if (job->last_success_ms > 0 && job->fresh_within_ms > 0 &&
             now - job->last_success_ms > (int64_t)job->fresh_within_ms)
             (void)strncat(success, ", stale", sizeof success - strlen(success) - 1);
-        table_row(
-            table,
-            (const char *const[]){
-                job->job, duration_format((int64_t)job->every_ms, every, sizeof every),
-                relative(job->next_ms, now, next, sizeof next),
-                job->current != NULL ? json_enum(&sb__stage__descriptor, (int)job->current->stage) : "-",
-                job->last != NULL ? json_enum(&sb__stage__descriptor, (int)job->last->stage) : "-", success,
-                runs, failures,
-                job->duration != NULL && job->duration->count > 0
-                    ? duration_format((int64_t)job->duration->p95_ms, p95, sizeof p95)
-                    : "-"});
+        table_row(table,
+                  (const char *const[]){
+                      job->job, duration_format((int64_t)job->every_ms, every, sizeof every),
+                      cli_relative(job->next_ms, now, next, sizeof next), stage,
+                      job->last != NULL ? json_enum(&sb__stage__descriptor, (int)job->last->stage) : "-",
+                      success, runs, failures,
+                      job->duration != NULL && job->duration->count > 0
+                          ? duration_format((int64_t)job->duration->p95_ms, p95, sizeof p95)
+                          : "-"});
     }
 }
 
@@ -83,64 +84,75 @@ static void print_services(const Sb__State *state)
         char seen[48];
         table_row(table, (const char *const[]){service->name, service->n_jobs > 0 ? service->jobs[0] : "-",
                                                service->n_serves > 0 ? service->serves[0] : "-",
-                                               relative(service->seen_ms, now, seen, sizeof seen),
+                                               cli_relative(service->seen_ms, now, seen, sizeof seen),
                                                service->version});
     }
     table_print(&table);
 }
 
-// One page of the state, the jobs behind `after`; 0 with the reply, or an exit code.
-static int ask_state(struct cli *cli, const char *after, Sb__Reply **ret)
+// Prints all pages from the first one on, the jobs of all in one table.
+static int print_all(struct cli *cli, Sb__Reply *first_page)
 {
-    Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
-    if (cli->word_count > 1)
-        snapshot.job = (char *)cli->words[1];
-    snapshot.after = (char *)after;
-    Sb__Request request = SB__REQUEST__INIT;
-    request.body_case = SB__REQUEST__BODY_SNAPSHOT;
-    request.snapshot = &snapshot;
-    Sb__Reply *reply = NULL;
-    int code = cli_ask(cli, &request, 0, &reply);
-    if (code == EXIT_CODE_OK && reply->body_case != SB__REPLY__BODY_STATE) {
-        (void)fprintf(stderr, "syncbus: the broker did not tell its state\n");
-        sb__reply__free_unpacked(reply, NULL);
-        return EXIT_CODE_FAILED;
+    static const char *const columns[] = {"JOB",       ">EVERY", ">NEXT",   "NOW", "LAST",
+                                          "SUCCEEDED", ">RUNS",  ">FAILED", ">P95"};
+    struct table *jobs = table_new(columns, 9);
+    const Sb__State *first = first_page->state;
+    Sb__Reply *page = first_page;
+    int code = EXIT_CODE_OK;
+    print_resources(first);
+    add_jobs(jobs, first, first);
+    while (code == EXIT_CODE_OK && page->state->more && page->state->n_jobs > 0) {
+        Sb__Reply *next = NULL;
+        code = cli_state(cli, "", page->state->jobs[page->state->n_jobs - 1]->job, 0, &next);
+        if (code == EXIT_CODE_OK)
+            add_jobs(jobs, next->state, first);
+        if (page != first_page)
+            sb__reply__free_unpacked(page, NULL);
+        page = next;
     }
-    *ret = reply;
+    if (code == EXIT_CODE_OK) {
+        (void)printf("\n");
+        table_print(&jobs);
+        (void)printf("\n");
+        print_services(first);
+        alerts_print(first);
+        holds_print(first, NULL);
+    }
+    if (page != first_page)
+        sb__reply__free_unpacked(page, NULL);
+    table_destroy(&jobs);
+    return code;
+}
+
+// Prints each page as one object; `page_p` has the first one, and then the last one.
+static int print_all_json(struct cli *cli, Sb__Reply **page_p)
+{
+    int code = cli_print_json((*page_p)->state);
+    while (code == EXIT_CODE_OK && (*page_p)->state->more && (*page_p)->state->n_jobs > 0) {
+        Sb__Reply *next = NULL;
+        code = cli_state(cli, "", (*page_p)->state->jobs[(*page_p)->state->n_jobs - 1]->job, 0, &next);
+        if (code != EXIT_CODE_OK)
+            break;
+        sb__reply__free_unpacked(*page_p, NULL);
+        *page_p = next;
+        code = cli_print_json(next->state);
+    }
     return code;
 }
 
 int command_status(struct cli *cli)
 {
-    static const char *const columns[] = {"JOB",       ">EVERY", ">NEXT",   "NOW", "LAST",
-                                          "SUCCEEDED", ">RUNS",  ">FAILED", ">P95"};
-    struct table *jobs = cli->json ? NULL : table_new(columns, 9);
-    char after[WIRE_NAME_MAX + 1] = "";
-    int code = EXIT_CODE_OK;
-    for (bool first = true, more = true; more && code == EXIT_CODE_OK; first = false) {
-        Sb__Reply *reply = NULL;
-        code = ask_state(cli, after, &reply);
-        if (code != EXIT_CODE_OK)
-            break;
-        const Sb__State *state = reply->state;
-        more = state->more && state->n_jobs > 0;
-        if (state->n_jobs > 0)
-            (void)snprintf(after, sizeof after, "%s", state->jobs[state->n_jobs - 1]->job);
-        if (cli->json) {
-            code = cli_print_json(state);
-        } else {
-            if (first)
-                print_resources(state);
-            add_jobs(jobs, state);
-        }
-        if (!cli->json && !more) {
-            (void)printf("\n");
-            table_print(&jobs);
-            (void)printf("\n");
-            print_services(state);
-        }
-        sb__reply__free_unpacked(reply, NULL);
-    }
-    table_destroy(&jobs);
+    const char *job = cli->word_count > 1 ? cli->words[1] : "";
+    Sb__Reply *page = NULL;
+    int code = cli_state(cli, job, "", 0, &page);
+    if (code != EXIT_CODE_OK)
+        return code;
+    if (cli->json)
+        code = print_all_json(cli, &page);
+    else if (job[0] != '\0' && page->state->n_jobs > 0)
+        job_print(page->state);
+    else
+        code = print_all(cli, page);
+    sb__reply__free_unpacked(page, NULL);
     return code;
 }

@@ -73,8 +73,8 @@ int command_trigger(struct cli *cli)
         return EXIT_CODE_FAILED;
     Sb__Trigger trigger = SB__TRIGGER__INIT;
     trigger.job = (char *)job;
-    trigger.cause = SB__CAUSE__CAUSE_MANUAL;
-    trigger.detail = (char *)(cli->by != NULL ? cli->by : "syncbus trigger");
+    trigger.cause = cli->webhook ? SB__CAUSE__CAUSE_WEBHOOK : SB__CAUSE__CAUSE_MANUAL;
+    trigger.detail = (char *)cli->by;
     Sb__Request request = SB__REQUEST__INIT;
     request.body_case = SB__REQUEST__BODY_TRIGGER;
     request.trigger = &trigger;

@@ -35,8 +35,9 @@ static void describe(const Sb__Event *event, char *text, size_t size)
                        event->tick->attempt);
         break;
     case SB__EVENT__BODY_RESOURCE:
-        (void)snprintf(text, size, "%s %s", json_enum(&sb__phase__descriptor, (int)event->resource->phase),
-                       event->resource->holder);
+        (void)snprintf(
+            text, size, "%s %s%s%s", json_enum(&sb__phase__descriptor, (int)event->resource->phase),
+            event->resource->holder, event->resource->reason[0] != '\0' ? ": " : "", event->resource->reason);
         break;
     case SB__EVENT__BODY_RUN:
         (void)snprintf(text, size, "run %" PRIu64 " %s %s", event->run->run,
@@ -53,6 +54,10 @@ static void describe(const Sb__Event *event, char *text, size_t size)
         (void)snprintf(
             text, size, "%" PRIu64 " created, %" PRIu64 " changed, %" PRIu64 " deleted; feed at %" PRIu64,
             event->change->created, event->change->changed, event->change->deleted, event->change->last);
+        break;
+    case SB__EVENT__BODY_ALERT:
+        (void)snprintf(text, size, "%s: %s%s", event->alert->subject, event->alert->cleared ? "over: " : "",
+                       event->alert->text);
         break;
     case SB__EVENT__BODY_ORDER:
         (void)snprintf(text, size, "%s %s %s", event->order->key,
