@@ -94,6 +94,7 @@ class Up(unittest.TestCase):
                 said = pathlib.Path(folder, "up.log").read_text
                 bus.wait_for(lambda: "syncbus is up" in said() or up.poll() is not None, "tools/up to be up", 120)
                 self.assertIsNone(up.poll(), said())
+                bus.wait_for(lambda: len(self.children(up)) == 9, "all nine programs to be there")
                 for program in self.children(up):
                     os.kill(program, signal.SIGKILL)
                 bus.wait_for(lambda: said().count("starting it again") == 9 and len(self.children(up)) == 9,
@@ -104,6 +105,49 @@ class Up(unittest.TestCase):
                 up.send_signal(signal.SIGINT)
                 self.assertEqual(up.wait(timeout=30), 0)
                 self.assertFalse(self.left_over(folder), "programs are left over")
+            except BaseException:
+                print(said(), file=sys.stderr)
+                raise
+            finally:
+                if up.poll() is None:
+                    up.kill()
+                    up.wait()
+
+    def test_a_hang_up_lets_all_programs_follow_the_configuration_and_a_wrong_one_changes_nothing(self):
+        with tempfile.TemporaryDirectory(prefix="syncbus-up-") as folder, lib.Bus() as bus:
+            config = pathlib.Path(folder, "syncbus.yaml")
+            with open(f"{folder}/up.log", "wb") as log:
+                up = subprocess.Popen([lib.ROOT / "tools/up", "--state", folder], stdout=log, stderr=log,
+                                      env={**os.environ, "SYNCBUS_ERP_PORT": "0"}, start_new_session=True,
+                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            try:
+                said = pathlib.Path(folder, "up.log").read_text
+                bus.wait_for(lambda: "syncbus is up" in said() or up.poll() is not None, "tools/up to be up", 120)
+                ask = lambda *words: subprocess.run([str(lib.BIN / "syncbus"), *words, "--config", str(config)],
+                                                    capture_output=True, text=True, timeout=60)
+                bus.wait_for(lambda: len(json.loads(ask("status", "--json").stdout)["services"]) == 7, "all services to join")
+                before = set(self.children(up))
+                good = config.read_text()
+                config.write_text(good.replace("every: 45m", "evry: 45m"))
+                up.send_signal(signal.SIGHUP)
+                bus.wait_for(lambda: 'did you mean "every"' in said(), "the mistake to be told")
+                self.assertRegex(said(), r"syncbus\.yaml:\d+:\d+: ")
+                self.assertEqual(set(self.children(up)), before)
+
+                config.write_text(good.replace("\n  ddt: ", "\n  notes: ").replace("ddt: 20m", "notes: 20m")
+                                  .replace("ddt: 45m", "notes: 45m").replace("data/ddt", "data/notes"))
+                up.send_signal(signal.SIGHUP)
+                bus.wait_for(lambda: "sync-notes: started" in said() and "sync-ddt: ended" in said(), "the programs to follow")
+                done = ask("trigger", "notes", "--wait")
+                self.assertEqual(done.returncode, 0, done)
+                self.assertEqual(ask("status", "ddt").returncode, 1)
+                self.assertEqual(len(self.children(up)), 9)
+                up.send_signal(signal.SIGINT)
+                self.assertEqual(up.wait(timeout=30), 0)
+                self.assertFalse(self.left_over(folder), "programs are left over")
+            except BaseException:
+                print(pathlib.Path(folder, "up.log").read_text(), file=sys.stderr)
+                raise
             finally:
                 if up.poll() is None:
                     up.kill()
