@@ -211,8 +211,6 @@ static void print_section(FILE *stream, const struct section *section, int depth
             fprintf(stream, " (required)");
         if (option->fallback != NULL)
             fprintf(stream, " (default %s)", option->fallback);
-        if (option->type == OPTION_LATER)
-            fprintf(stream, " (no effect in this version)");
         fprintf(stream, "  # %s\n", option->help);
         if (option->section == NULL)
             continue;

@@ -1,8 +1,7 @@
 // The configuration: one YAML file for every process, read into plain structs.
 //
 // One table in config.c names each option with its type, range, default and help; the reader, the checks and
-// `--help-config` are driven by it. Errors are `file:line:col: what is wrong … did you mean …`. Options that
-// are promised for a later version are accepted with a warning that they have no effect yet.
+// `--help-config` are driven by it. Errors are `file:line:col: what is wrong … did you mean …`.
 #ifndef SYNCBUS_IO_CONFIG_H
 #define SYNCBUS_IO_CONFIG_H
 
@@ -152,7 +151,7 @@ struct config {
     struct config_orders orders;
 };
 
-// Called for each warning, one line without newline; `arg` is the caller's.
+// Called for each error, one line without newline; `arg` is the caller's.
 typedef void config_warn(void *arg, const char *line);
 
 // Finds the file: `path` if not NULL, else $SYNCBUS_CONFIG, ./syncbus.yaml, /etc/syncbus/syncbus.yaml.

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-static void tell(struct config_reader *self, const yaml_node_t *node, bool warning, const char *format,
-                 va_list words)
+static void tell(struct config_reader *self, const yaml_node_t *node, const char *format, va_list words)
 {
     char line[1024];
     int size = node == NULL ? snprintf(line, sizeof line, "%s: ", self->path)
@@ -17,14 +16,11 @@ static void tell(struct config_reader *self, const yaml_node_t *node, bool warni
                                        node->start_mark.line + 1, node->start_mark.column + 1);
     assert(size > 0);
     size_t used = (size_t)size < sizeof line ? (size_t)size : sizeof line - 1;
-    if (warning)
-        used += (size_t)snprintf(line + used, sizeof line - used, "warning: ");
-    if (used < sizeof line)
-        (void)vsnprintf(line + used, sizeof line - used, format, words);
+    (void)vsnprintf(line + used, sizeof line - used, format, words);
     for (char *c = line; *c != '\0'; c++)
         if ((unsigned char)*c < ' ')
             *c = ' ';
-    if (!warning && self->errors == 1)
+    if (self->errors == 1)
         fault_set(self->fault, ERR_INVALID, "%s", line);
     if (self->warn != NULL)
         self->warn(self->warn_arg, line);
@@ -37,15 +33,7 @@ void config_error(struct config_reader *self, const yaml_node_t *node, const cha
         return;
     va_list words;
     va_start(words, format);
-    tell(self, node, false, format, words);
-    va_end(words);
-}
-
-void config_warning(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
-{
-    va_list words;
-    va_start(words, format);
-    tell(self, node, true, format, words);
+    tell(self, node, format, words);
     va_end(words);
 }
 
@@ -280,7 +268,7 @@ static void read_jobs(struct config_reader *self, yaml_node_t *node, const struc
 static void read_option(struct config_reader *self, yaml_node_t *node, const char *what,
                         const struct option_spec *option, void *target)
 {
-    void *place = option->place == OPTION_NOWHERE ? NULL : (char *)target + option->place;
+    void *place = (char *)target + option->place;
     switch (option->type) {
     case OPTION_WORDS: read_words(self, node, what, place); return;
     case OPTION_HEADERS: read_headers(self, node, what, place); return;
@@ -296,9 +284,6 @@ static void read_option(struct config_reader *self, yaml_node_t *node, const cha
         read_section(self, node, what, option->section, place);
         return;
     case OPTION_PROFILES: self->profiles = node; return;
-    case OPTION_LATER:
-        config_warning(self, node, "%s: has no effect in this version: %s", what, option->help);
-        return;
     default: break;
     }
     const char *text = config_scalar(self, node, what);

@@ -22,7 +22,7 @@ struct config_reader {
     const char *path;          // for messages
     yaml_document_t *document; // being read
     struct config *config;     // being filled
-    config_warn *warn;         // hears of errors and warnings; may be NULL
+    config_warn *warn;         // hears of errors; may be NULL
     void *warn_arg;            // the caller's
     struct fault *fault;       // takes the first error; may be NULL
     size_t errors;             // found so far
@@ -38,10 +38,6 @@ struct config_reader {
 
 // Tells of an error at a node (NULL: of the whole file).
 void config_error(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
-    SB_PRINTF(3, 4);
-
-// Tells of something that is not an error.
-void config_warning(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
     SB_PRINTF(3, 4);
 
 // Reads the whole document into self->config; what is wrong is counted in self->errors.

@@ -11,8 +11,6 @@
 #define HOUR         (3600 * SECOND)
 #define DAY          (24 * HOUR)
 
-#define LATER        "has no effect in this version"
-
 static const struct option_choice yields[] = {
     {"finish", YIELD_FINISH, CHOICE_OK, NULL},
     {"page", YIELD_PAGE, CHOICE_OK, NULL},
@@ -292,8 +290,6 @@ void config_section_free(const struct section *section, void *target)
     assert(section->count <= SECTION_OPTIONS_MAX);
     for (size_t i = 0; i < section->count; i++) {
         const struct option_spec *option = &section->options[i];
-        if (option->place == OPTION_NOWHERE)
-            continue;
         void *place = (char *)target + option->place;
         if (holds_text(option->type)) {
             free(*(char **)place);

@@ -24,7 +24,6 @@ enum option_type {
     OPTION_JOBS,      // name: options → config.jobs
     OPTION_ORDERS,    // options → config.orders, present
     OPTION_PROFILES,  // name: { job: offset } → offsets of jobs
-    OPTION_LATER,     // anything: known, without effect in this version
 };
 
 // What is said when a word of a choice is taken.
@@ -39,9 +38,6 @@ struct option_choice {
 };
 
 struct section;
-
-// The place of a choice that only this version's one way satisfies.
-#define OPTION_NOWHERE SIZE_MAX
 
 // One option.
 struct option_spec {

@@ -58,7 +58,7 @@ static enum err add_section(const struct section *section, const void *target, s
     for (size_t i = 0; i < section->count && err == ERR_OK; i++) {
         const struct option_spec *option = &section->options[i];
         err = buffer_print(ret, "\n%s", option->name);
-        if (err == ERR_OK && option->place != OPTION_NOWHERE)
+        if (err == ERR_OK)
             err = add_value(option, (const char *)target + option->place, ret);
     }
     return err;

@@ -270,8 +270,7 @@ static enum err set_choice(const struct option_spec *option, void *place, const 
             continue;
         if (choice->verdict == CHOICE_REFUSED)
             return fault_set(fault, ERR_INVALID, "\"%s\" %s", text, choice->why);
-        if (option->place != OPTION_NOWHERE)
-            *(int *)place = choice->value;
+        *(int *)place = choice->value;
         return ERR_OK;
     }
     return refuse_choice(option, text, fault);
@@ -279,7 +278,7 @@ static enum err set_choice(const struct option_spec *option, void *place, const 
 
 enum err config_set(const struct option_spec *option, void *target, const char *text, struct fault *fault)
 {
-    void *place = option->place == OPTION_NOWHERE ? NULL : (char *)target + option->place;
+    void *place = (char *)target + option->place;
     switch (option->type) {
     case OPTION_TEXT:
     case OPTION_PATH:
