@@ -80,7 +80,8 @@ class Agents(unittest.TestCase):
 
 class PublicationsLost(unittest.TestCase):
     def test_without_any_publication_syncs_still_run_and_yield_and_orders_are_placed(self):
-        jobs = {"prices": {"yield": "abort", "every": "8s"}, "orders": {"every": "8s"}}
+        whole = {"source": {"full_every": "1ms"}}  # each run fetches all, though nothing has changed
+        jobs = {"prices": {"yield": "abort", "every": "8s", **whole}, "orders": {"every": "8s", **whole}}
         with Bus(jobs=jobs, erp=("--generate", "400", "--seed", "1", "--rate", "20000")) as bus:
             bus.start("erp")
             bus.write_config()
