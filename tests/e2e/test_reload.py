@@ -149,9 +149,12 @@ class Reload(unittest.TestCase):
         export = bus.folder / "export.csv"
         export.write_text("id,name\n1,a\n")
         bus.write_config(lambda c: c["jobs"]["prices"]["source"].update(url=f"file://{export}"))
+        lock = bus.folder / "prices" / "lock"
+        signed_ns = lock.stat().st_mtime_ns
         for name in ("standby", "sync-prices"):
             bus.kill(name, lib.signal.SIGHUP)
         bus.wait_for(lambda: bus.log("sync-prices").count('"connected"') == 2, "the service to begin anew")
+        self.assertEqual(lock.stat().st_mtime_ns, signed_ns, "the lock was given back in between")
         for served_by, other in (("sync-prices", "standby"), ("standby", None)):
             self.assertEqual(bus.cli("trigger", "prices", "--wait", "--timeout", "50s").returncode, OK)
             self.assertEqual(bus.job("prices").last.result.seen, 1, f"{served_by} has its old config")

@@ -47,7 +47,7 @@ static void explain(const struct cli *cli, const Sb__DeletionList *list)
     if (list->withheld == 0)
         return;
     (void)printf("\nlist %" PRIu64 ": %" PRIu64 " deletions are withheld%s. To delete exactly these:\n"
-                 "  syncbus deletions %s --release --by WHO --list %" PRIu64 "\n",
+                 "  syncbus deletions %s --release --list %" PRIu64 "\n",
                  list->list, list->withheld,
                  list->guarded ? " by the delete guard" : ", as rows without a readable key may be theirs",
                  cli->words[1], list->list);
@@ -130,9 +130,5 @@ int command_deletions(struct cli *cli)
 {
     if (!cli_knows_job(cli, cli->words[1]))
         return EXIT_CODE_USAGE;
-    if (cli->release && cli->by == NULL) {
-        (void)fprintf(stderr, "syncbus: --release goes with --by WHO: it is noted in the feed\n");
-        return EXIT_CODE_USAGE;
-    }
     return cli->release ? release(cli) : show_all(cli);
 }

@@ -63,7 +63,7 @@ static const struct command commands[] = {
      "an entity's records, one with its tracking, or those with a value", 1, 17, command_records},
     {"changes", "changes ENTITY [--after N] [-f]", "an entity's feed", 1, 1, command_changes},
     {"rejects", "rejects ENTITY", "rows of the last run that did not parse", 1, 1, command_rejects},
-    {"deletions", "deletions ENTITY [--release --by WHO [--list N]]",
+    {"deletions", "deletions ENTITY [--release [--by WHO] [--list N]]",
      "records that are missed but kept until they are released", 1, 1, command_deletions},
     {"reload", "reload", "lets the broker read its configuration again; a wrong one changes nothing", 0, 0,
      command_reload},
