@@ -13,6 +13,7 @@ enum {
 static void free_ask(struct session_ask *ask)
 {
     sb__request__free_unpacked(ask->request, NULL);
+    session_free_news(ask->news);
     free(ask);
 }
 
@@ -51,6 +52,16 @@ void session_ask_joined(struct session *self)
         send_ask(self, ask);
 }
 
+// Tells the program that the ask has ended.
+static struct session_news *tell_end(struct session *self, struct session_ask *ask)
+{
+    struct session_news *news = ask->news;
+    ask->news = NULL;
+    session_tell_news(self, news, SYNCBUS_REPLY);
+    news->notice.ask = ask->id;
+    return news;
+}
+
 bool session_ask_reply(struct session *self, const Sb__Reply *reply, const void *data, size_t size)
 {
     struct session_ask **place = &self->asks;
@@ -58,25 +69,20 @@ bool session_ask_reply(struct session *self, const Sb__Reply *reply, const void 
         place = &(*place)->next;
     if (*place == NULL)
         return false;
-    struct session_news *news = session_tell(self, SYNCBUS_REPLY);
-    if (news == NULL)
+    if (!session_tell_body((*place)->news, data, size))
         return true; // asked again at its time
-    news->notice.ask = reply->id;
+    struct session_news *news = tell_end(self, *place);
     news->notice.code = (enum syncbus_code)reply->code;
     session_tell_text(news, reply->text);
-    session_tell_body(news, data, size);
     remove_ask(self, place);
     return true;
 }
 
 static void end_ask(struct session *self, struct session_ask **place)
 {
-    struct session_news *news = session_tell(self, SYNCBUS_REPLY);
-    if (news != NULL) {
-        news->notice.ask = (*place)->id;
-        news->notice.code = SYNCBUS_TIMEOUT;
-        session_tell_text(news, "no answer came in time");
-    }
+    struct session_news *news = tell_end(self, *place);
+    news->notice.code = SYNCBUS_TIMEOUT;
+    session_tell_text(news, "no answer came in time");
     remove_ask(self, place);
 }
 
@@ -121,8 +127,11 @@ static uint64_t ask(struct session *self, int64_t now_ms, Sb__Request *request, 
 {
     session_begin(self, now_ms);
     struct session_ask *one = self->ask_count < SESSION_ASKS_MAX ? calloc(1, sizeof *one) : NULL;
-    if (one == NULL) {
+    if (one != NULL)
+        one->news = session_news_new();
+    if (one == NULL || one->news == NULL) {
         sb__request__free_unpacked(request, NULL);
+        free(one);
         errno = ENOBUFS;
         return 0;
     }

@@ -40,16 +40,16 @@ static void free_place(struct session_wish *wish)
     free(wish->resource);
     free(wish->job);
     free(wish->reason);
+    session_free_news(wish->last);
     *wish = (struct session_wish){.state = SESSION_WISH_FREE};
 }
 
-// The program's wish or lease of that claim.
+// The program's wish or lease of that claim. One that ends, or a free place, has no claim any more.
 static struct session_wish *find(const struct session *self, uint64_t claim)
 {
     for (size_t i = 0; claim != 0 && i < self->wish_count; i++) {
-        struct session_wish *wish = &self->wishes[i];
-        if (wish->claim == claim && (wish->state == SESSION_WISH_WAITING || wish->state == SESSION_WISH_HELD))
-            return wish;
+        if (self->wishes[i].claim == claim)
+            return &self->wishes[i];
     }
     return NULL;
 }
@@ -160,16 +160,25 @@ static void end_wish(struct session *self, struct session_wish *wish, int64_t de
         send_end(self, wish);
 }
 
+// Tells the program that its wish or lease has ended: once in its life, and whatever memory there is.
+static struct session_news *tell_last(struct session *self, struct session_wish *wish,
+                                      enum syncbus_notice_kind kind)
+{
+    struct session_news *news = wish->last;
+    assert(news != NULL);
+    wish->last = NULL;
+    session_tell_news(self, news, kind);
+    news->notice.claim = wish->claim;
+    return news;
+}
+
 // The program must stop at once. Nothing is given back: until it has stopped, the broker's own wait protects
 // whoever comes next.
 static void lose(struct session *self, struct session_wish *wish, const char *why)
 {
-    struct session_news *news = session_tell(self, SYNCBUS_LOST);
-    if (news != NULL) {
-        news->notice.claim = wish->claim;
-        news->notice.token = wish->token;
-        session_tell_text(news, why);
-    }
+    struct session_news *news = tell_last(self, wish, SYNCBUS_LOST);
+    news->notice.token = wish->token;
+    session_tell_text(news, why);
     end_wish(self, wish, INT64_MAX);
 }
 
@@ -197,8 +206,9 @@ static void claim_anew(struct session *self, struct session_wish *wish)
     wish->next_ms = self->now_ms;
 }
 
-// A grant that came after its life by the holder's clock is given back unused.
-static void refuse_late_grant(struct session *self, size_t index, uint64_t token)
+// A grant that came after its life by the holder's clock, or that nobody can be told of, is given back
+// unused.
+static void refuse_grant(struct session *self, size_t index, uint64_t token)
 {
     struct session_wish *place = take_place(self);
     struct session_wish *wish = &self->wishes[index];
@@ -216,11 +226,11 @@ static void take_granted(struct session *self, size_t index, const Sb__Granted *
 {
     struct session_wish *wish = &self->wishes[index];
     const int64_t end_ms = wish->first_ms + granted->ttl_ms - granted->ttl_ms / MARGIN_DIVISOR;
-    if (self->now_ms >= end_ms) {
-        refuse_late_grant(self, index, granted->token);
+    struct session_news *news = self->now_ms < end_ms ? session_tell(self, SYNCBUS_GRANTED) : NULL;
+    if (news == NULL) {
+        refuse_grant(self, index, granted->token);
         return;
     }
-    struct session_news *news = session_tell(self, SYNCBUS_GRANTED);
     wish->state = SESSION_WISH_HELD;
     wish->token = granted->token;
     wish->ttl_ms = granted->ttl_ms;
@@ -228,10 +238,6 @@ static void take_granted(struct session *self, size_t index, const Sb__Granted *
     wish->next_ms = self->now_ms; // a holder renews first thing
     wish->asked_id = 0;
     memset(wish->renews, 0, sizeof wish->renews);
-    if (news == NULL) { // nobody would ever know of it
-        end_wish(self, wish, 0);
-        return;
-    }
     news->notice.claim = wish->claim;
     news->notice.token = wish->token;
     news->notice.waited_ms = granted->waited_ms;
@@ -260,18 +266,14 @@ static void take_waiting(struct session *self, struct session_wish *wish, Sb__Re
 static void take_refusal(struct session *self, struct session_wish *wish, Sb__Reply **reply_p)
 {
     const Sb__Reply *reply = *reply_p;
-    struct session_news *news = session_tell(self, SYNCBUS_REFUSED);
-    if (news != NULL) {
-        news->notice.claim = wish->claim;
-        // An OK without a grant is no answer of this protocol.
-        news->notice.code =
-            reply->code == SB__CODE__CODE_OK ? SYNCBUS_INTERNAL : (enum syncbus_code)reply->code;
-        session_tell_text(news, reply->text);
-        if (reply->body_case == SB__REPLY__BODY_WAITING) {
-            session_tell_blockers(news, reply->waiting->n_blockers, reply->waiting->blockers);
-            news->reply = *reply_p;
-            *reply_p = NULL;
-        }
+    struct session_news *news = tell_last(self, wish, SYNCBUS_REFUSED);
+    // An OK without a grant is no answer of this protocol.
+    news->notice.code = reply->code == SB__CODE__CODE_OK ? SYNCBUS_INTERNAL : (enum syncbus_code)reply->code;
+    session_tell_text(news, reply->text);
+    if (reply->body_case == SB__REPLY__BODY_WAITING) {
+        session_tell_blockers(news, reply->waiting->n_blockers, reply->waiting->blockers);
+        news->reply = *reply_p;
+        *reply_p = NULL;
     }
     free_place(wish);
 }
@@ -397,20 +399,16 @@ void session_lease_paused(struct session *self, const char *resource, uint64_t p
 
 static void end_by_time(struct session *self, struct session_wish *wish)
 {
-    struct session_news *news;
-    switch (wish->state) {
-    case SESSION_WISH_WAITING:
-        news = session_tell(self, SYNCBUS_REFUSED);
-        if (news != NULL) {
-            news->notice.claim = wish->claim;
-            news->notice.code = SYNCBUS_TIMEOUT;
-            session_tell_text(news, "the lease was not granted in time");
-        }
+    assert(wish->state != SESSION_WISH_FREE);
+    if (wish->state == SESSION_WISH_HELD) {
+        lose(self, wish, "it could not be renewed in time");
+    } else if (wish->state == SESSION_WISH_ENDING) {
+        free_place(wish);
+    } else {
+        struct session_news *news = tell_last(self, wish, SYNCBUS_REFUSED);
+        news->notice.code = SYNCBUS_TIMEOUT;
+        session_tell_text(news, "the lease was not granted in time");
         end_wish(self, wish, 0);
-        break;
-    case SESSION_WISH_HELD: lose(self, wish, "it could not be renewed in time"); break;
-    case SESSION_WISH_ENDING: free_place(wish); break;
-    case SESSION_WISH_FREE: break;
     }
 }
 
@@ -462,7 +460,8 @@ static bool copy_wish(struct session_wish *place, const struct syncbus_wish *wis
     place->resource = strdup(wish->resource);
     place->job = strdup(wish->job != NULL ? wish->job : "");
     place->reason = strdup(wish->reason != NULL ? wish->reason : "");
-    return place->resource != NULL && place->job != NULL && place->reason != NULL;
+    place->last = session_news_new();
+    return place->resource != NULL && place->job != NULL && place->reason != NULL && place->last != NULL;
 }
 
 static bool is_valid(const struct session *self, const struct syncbus_wish *wish)

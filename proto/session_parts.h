@@ -39,9 +39,11 @@ struct session_ask {
     struct session_ask *next; // asked later: numbers ascend
     uint64_t id;              // the request's, the same at each repeat
     Sb__Request *request;     // owned
-    int64_t end_ms;           // when the program is told that no answer came; INT64_MAX: never
-    int64_t repeat_ms;        // when it is sent (again)
-    int64_t repeat_every_ms;  // how long an answer may take
+    struct session_news
+        *news;         // owned: of its end, taken beforehand, so that it is told even when memory has ended
+    int64_t end_ms;    // when the program is told that no answer came; INT64_MAX: never
+    int64_t repeat_ms; // when it is sent (again)
+    int64_t repeat_every_ms; // how long an answer may take
 };
 
 enum session_wish_state {
@@ -79,10 +81,11 @@ struct session_wish {
     uint64_t token;         // HELD, ENDING: of the lease; ENDING with 0: a withdrawal
     uint32_t ttl_ms;        // HELD: the lease's life
     struct session_renew renews[SESSION_RENEWS_MAX]; // HELD: under way
-    uint64_t pause; // HELD: the last pause for which the program was asked to yield
-    bool yielded;   // ENDING: as told by the program
-    uint64_t done;  // progress
-    uint64_t total; // 0: not known
+    uint64_t pause;            // HELD: the last pause for which the program was asked to yield
+    bool yielded;              // ENDING: as told by the program
+    uint64_t done;             // progress
+    uint64_t total;            // 0: not known
+    struct session_news *last; // owned: of its end, as in session_ask; NULL once it was told
 };
 
 // A run under way here.
@@ -144,9 +147,11 @@ struct session {
 };
 
 // session_queue.c: what goes out.
+struct session_news *session_news_new(void);
+void session_tell_news(struct session *self, struct session_news *news, enum syncbus_notice_kind kind);
 struct session_news *session_tell(struct session *self, enum syncbus_notice_kind kind);
 void session_tell_text(struct session_news *news, const char *text);
-void session_tell_body(struct session_news *news, const void *data, size_t size);
+bool session_tell_body(struct session_news *news, const void *data, size_t size);
 void session_tell_blockers(struct session_news *news, size_t count, Sb__Blocker *const *blockers);
 void session_send(struct session *self, Sb__Request *request, uint64_t id);
 void session_drop_frames(struct session *self);

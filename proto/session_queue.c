@@ -6,47 +6,56 @@
 
 // ---------------------------------------------------------------- notices
 
-struct session_news *session_tell(struct session *self, enum syncbus_notice_kind kind)
+// NULL when memory ends.
+struct session_news *session_news_new(void)
 {
     struct session_news *news = calloc(1, sizeof *news);
-    if (news == NULL)
-        return NULL;
-    news->notice = (struct syncbus_notice){.kind = kind,
-                                           .text = "",
-                                           .eta_ms = kind == SYNCBUS_WAITING ? -1 : 0,
-                                           .job = "",
-                                           .method = "",
-                                           .from = "",
-                                           .topic = ""};
+    if (news != NULL)
+        news->notice = (struct syncbus_notice){.text = "", .job = "", .method = "", .from = "", .topic = ""};
+    return news;
+}
+
+void session_tell_news(struct session *self, struct session_news *news, enum syncbus_notice_kind kind)
+{
+    news->notice.kind = kind;
+    news->notice.eta_ms = kind == SYNCBUS_WAITING ? -1 : 0;
     *self->news_tail = news;
     self->news_tail = &news->next;
+}
+
+// NULL when memory ends.
+struct session_news *session_tell(struct session *self, enum syncbus_notice_kind kind)
+{
+    struct session_news *news = session_news_new();
+    if (news != NULL)
+        session_tell_news(self, news, kind);
     return news;
 }
 
 void session_tell_text(struct session_news *news, const char *text)
 {
-    if (news == NULL || text == NULL)
+    if (news == NULL)
         return;
-    free(news->text);
     news->text = strdup(text);
     news->notice.text = news->text != NULL ? news->text : "";
 }
 
-void session_tell_body(struct session_news *news, const void *data, size_t size)
+// False when memory ends.
+bool session_tell_body(struct session_news *news, const void *data, size_t size)
 {
-    if (news == NULL || size == 0)
-        return;
+    assert(size > 0);
     news->body = malloc(size);
     if (news->body == NULL)
-        return;
+        return false;
     memcpy(news->body, data, size);
     news->notice.body = news->body;
     news->notice.body_size = size;
+    return true;
 }
 
 void session_tell_blockers(struct session_news *news, size_t count, Sb__Blocker *const *blockers)
 {
-    if (news == NULL || count == 0)
+    if (count == 0)
         return;
     news->blockers = calloc(count, sizeof *news->blockers);
     if (news->blockers == NULL)
@@ -150,8 +159,10 @@ bool session_output(const struct session *self, struct session_output *ret)
 
 void session_done(struct session *self)
 {
-    if (self->connect)
+    if (self->connect) {
         self->connect = false;
-    else if (self->frames != NULL)
-        drop_frame(self);
+        return;
+    }
+    assert(self->frames != NULL);
+    drop_frame(self);
 }

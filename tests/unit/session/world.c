@@ -40,10 +40,18 @@ void world_end(struct world *self)
     assert_null(self->session);
 }
 
+static void watch(const struct world *self, bool in)
+{
+    if (self->watch != NULL)
+        self->watch(in);
+}
+
 void world_jump(struct world *self, int64_t ms)
 {
     self->now_ms += ms;
+    watch(self, true);
     session_time(self->session, self->now_ms);
+    watch(self, false);
 }
 
 void world_pass(struct world *self, int64_t ms)
@@ -62,8 +70,7 @@ void world_pass(struct world *self, int64_t ms)
     session_time(self->session, self->now_ms);
 }
 
-// The next frame, after noting new sockets; false if there is none.
-static bool next_request(struct world *self)
+bool world_next(struct world *self)
 {
     struct session_output output;
     if (self->request != NULL)
@@ -85,7 +92,7 @@ static bool next_request(struct world *self)
 
 const Sb__Request *world_request(struct world *self, Sb__Request__BodyCase kind)
 {
-    while (next_request(self)) {
+    while (world_next(self)) {
         if (self->request->body_case == SB__REQUEST__BODY_PING && kind != SB__REQUEST__BODY_PING)
             continue;
         assert_int_equal(self->request->body_case, kind);
@@ -97,7 +104,7 @@ const Sb__Request *world_request(struct world *self, Sb__Request__BodyCase kind)
 
 bool world_silent(struct world *self)
 {
-    while (next_request(self)) {
+    while (world_next(self)) {
         if (self->request->body_case != SB__REQUEST__BODY_PING)
             return false;
     }
@@ -106,7 +113,7 @@ bool world_silent(struct world *self)
 
 void world_drop_requests(struct world *self)
 {
-    while (next_request(self))
+    while (world_next(self))
         continue;
 }
 
@@ -119,8 +126,10 @@ void world_give(struct world *self, const Sb__Reply *reply)
     Sb__Reply *copy = NULL;
     struct fault fault;
     assert_int_equal(wire_reply(bytes, size, &copy, &fault), ERR_OK);
+    watch(self, true);
     session_reply(self->session, self->now_ms, copy, bytes, size);
     session_time(self->session, self->now_ms);
+    watch(self, false);
 }
 
 static Sb__Reply reply_to(struct world *self, uint64_t id, Sb__Code code)
@@ -199,8 +208,10 @@ void world_event(struct world *self, const char *topic, const Sb__Event *event)
     const size_t size = sb__event__get_packed_size(event);
     assert_true(size <= sizeof bytes);
     (void)sb__event__pack(event, bytes);
+    watch(self, true);
     session_event(self->session, self->now_ms, topic, event, bytes, size);
     session_time(self->session, self->now_ms);
+    watch(self, false);
 }
 
 struct syncbus_notice world_notice(struct world *self, enum syncbus_notice_kind kind)

@@ -21,6 +21,7 @@ struct world {
     uint64_t number;         // of the session that the next Welcome gives
     uint64_t epoch;          // of the broker
     unsigned connects;       // how often it opened its sockets
+    void (*watch)(bool in);  // if not NULL: called when the world goes into the session, and out of it
 };
 
 // A session of the job "prices" that has just been made, or an anonymous one; freed by world_end.
@@ -31,6 +32,9 @@ void world_end(struct world *self);
 // Lets time pass in one step, or timer by timer as a shell would.
 void world_jump(struct world *self, int64_t ms);
 void world_pass(struct world *self, int64_t ms);
+
+// Takes the next request that the session sends now into `request`; false if there is none.
+bool world_next(struct world *self);
 
 // The next request that the session sends now but for pings, which must be of that kind; valid until the next
 // call. And whether it sends none but pings.
