@@ -2,6 +2,7 @@
 
 #include "proto/base/utf8.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ static bool is_text(const char *field)
 static enum err check_string(const ProtobufCFieldDescriptor *field, const char *text,
                              const struct rules *rules, struct fault *fault)
 {
-    const size_t size = text != NULL ? strlen(text) : 0;
+    const size_t size = strlen(text);
     const size_t max = !rules->names          ? (size_t)WIRE_BODY_MAX
                        : is_text(field->name) ? WIRE_TEXT_MAX
                                               : WIRE_NAME_MAX;
@@ -112,8 +113,9 @@ static const void *item_at(const ProtobufCMessage *message, const ProtobufCField
     const void *place = member(message, field->offset);
     if (field->label != PROTOBUF_C_LABEL_REPEATED)
         return place;
-    const size_t size = field->type == PROTOBUF_C_TYPE_BYTES ? sizeof(ProtobufCBinaryData) : sizeof(void *);
-    return *(const char *const *)place + item * size;
+    // The schema has lists of strings and of messages only.
+    assert(field->type != PROTOBUF_C_TYPE_BYTES);
+    return *(const char *const *)place + item * sizeof(void *);
 }
 
 // Fields of a later version are kept and passed on. No version can have a field 0: protobuf-c takes one that
@@ -153,8 +155,7 @@ static enum err check_next(struct walk *walk, const struct rules *rules, struct 
         return check_string(field, *(const char *const *)item, rules, fault);
     if (field->type == PROTOBUF_C_TYPE_BYTES)
         return check_bytes(field, item, fault);
-    if (walk->depth == DEPTH_MAX)
-        return fault_set(fault, ERR_INVALID, "field %s lies too deep", field->name);
+    assert(walk->depth < DEPTH_MAX);
     walk->places[walk->depth++] = (struct place){.message = *(const ProtobufCMessage *const *)item};
     return ERR_OK;
 }

@@ -75,14 +75,12 @@ enum err buffer_print(struct buffer *self, const char *format, ...)
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    enum err err = ERR_INVALID;
-    if (length >= 0) {
-        char *place = NULL;
-        err = buffer_reserve(self, (size_t)length + 1, &place);
-        if (err == ERR_OK) {
-            (void)vsnprintf(place, (size_t)length + 1, format, again);
-            self->size += (size_t)length;
-        }
+    assert(length >= 0);
+    char *place = NULL;
+    const enum err err = buffer_reserve(self, (size_t)length + 1, &place);
+    if (err == ERR_OK) {
+        (void)vsnprintf(place, (size_t)length + 1, format, again);
+        self->size += (size_t)length;
     }
     va_end(again);
     return err;

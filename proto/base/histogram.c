@@ -79,13 +79,14 @@ uint64_t histogram_quantile(const struct histogram *self, unsigned per_mille)
     if (total == 0)
         return 0;
     const uint64_t wanted = (total * (per_mille > 1000 ? 1000 : per_mille) + 999) / 1000;
-    uint64_t passed = 0;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        passed += self->buckets[i];
-        if (passed >= wanted && passed > 0)
-            return value_of(i) < self->max ? value_of(i) : self->max;
+    unsigned bucket = 0;
+    uint64_t passed = self->buckets[0];
+    while (passed < wanted || passed == 0) {
+        bucket++;
+        assert(bucket < BUCKETS); // all of them together have passed `wanted`
+        passed += self->buckets[bucket];
     }
-    return self->max;
+    return value_of(bucket) < self->max ? value_of(bucket) : self->max;
 }
 
 double histogram_average(const struct histogram *self)

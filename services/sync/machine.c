@@ -170,7 +170,8 @@ static void on_applied(struct sync_machine *self, const struct sync_event *event
     enter(self, event->ok ? SYNC_SUCCEEDED : SYNC_FAILED);
     uint64_t run = self->next_run;
     self->next_run = 0;
-    if (run != 0 && !self->stopping)
+    assert(run == 0 || !self->stopping);
+    if (run != 0)
         begin(self, run, self->next_attempt, update);
 }
 

@@ -46,6 +46,7 @@ static void what_is_not_a_duration_is_refused_with_the_reason(void **state)
                  {"0.1234567s", "not a duration"},
                  {"5s ", "not a duration"},
                  {"36501d", "longer than 100 years"},
+                 {"36500.5d", "longer than 100 years"},
                  {"99999999999999999999d", "not a duration"},
                  {"36500d1ms", "longer than 100 years"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -98,6 +98,47 @@ static void a_full_bucket_halves_all_and_keeps_the_quantiles(void **state)
     assert_in_range(histogram_quantile(&histogram, 990), 950, 1050);
 }
 
+static void the_least_of_all_is_the_quantile_of_nothing(void **state)
+{
+    (void)state;
+    struct histogram histogram = {0};
+    histogram_add(&histogram, 7);
+    histogram_add(&histogram, 9);
+    assert_int_equal(histogram_quantile(&histogram, 0), 7);
+    assert_int_equal(histogram_quantile(&histogram, 2000), 9);
+}
+
+static void merged_ones_say_what_one_of_all_would_even_when_they_are_full(void **state)
+{
+    (void)state;
+    struct histogram left = {0};
+    struct histogram right = {0};
+    for (unsigned i = 0; i < 60000; i++) {
+        histogram_add(&left, 5);
+        histogram_add(&right, i % 10 == 0 ? 1000 : 5);
+    }
+    histogram_merge(&left, &right);
+    assert_int_equal(left.count, 120000);
+    assert_int_equal(left.sum, UINT64_C(5) * 114000 + 1000 * 6000);
+    assert_int_equal(histogram_quantile(&left, 940), 5);
+    assert_in_range(histogram_quantile(&left, 960), 950, 1050);
+    assert_int_equal(left.max, 1000);
+}
+
+static void a_sum_past_its_range_stays_at_its_end(void **state)
+{
+    (void)state;
+    struct histogram histogram = {0};
+    for (int i = 0; i < 3; i++)
+        histogram_add(&histogram, INT64_MAX);
+    assert_true(histogram.sum == UINT64_MAX);
+    struct histogram other = {0};
+    histogram_add(&other, 1);
+    histogram_merge(&other, &histogram);
+    assert_true(other.sum == UINT64_MAX);
+    assert_int_equal(other.count, 4);
+}
+
 static void it_takes_less_than_a_kibibyte(void **state)
 {
     (void)state;
@@ -113,6 +154,9 @@ int main(void)
         cmocka_unit_test(an_empty_one_says_zero),
         cmocka_unit_test(values_out_of_range_are_counted_at_its_ends),
         cmocka_unit_test(a_full_bucket_halves_all_and_keeps_the_quantiles),
+        cmocka_unit_test(the_least_of_all_is_the_quantile_of_nothing),
+        cmocka_unit_test(merged_ones_say_what_one_of_all_would_even_when_they_are_full),
+        cmocka_unit_test(a_sum_past_its_range_stays_at_its_end),
         cmocka_unit_test(it_takes_less_than_a_kibibyte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

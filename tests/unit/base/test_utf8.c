@@ -15,6 +15,8 @@ static void characters_of_every_length_are_taken(void **state)
     assert_int_equal(utf8_character("a", 1), 1);
     assert_int_equal(utf8_character("\xc3\xa9", 2), 2);
     assert_int_equal(utf8_character("\xe2\x82\xac", 3), 3);
+    assert_int_equal(utf8_character("\xe0\xa4\x85", 3), 3);
+    assert_int_equal(utf8_character("\xed\x95\x9c", 3), 3);
     assert_int_equal(utf8_character("\xf0\x9f\x9a\x80", 4), 4);
     assert_int_equal(utf8_character("\xf4\x8f\xbf\xbf", 4), 4);
     assert_true(utf8_valid("caff\xc3\xa8 \xe2\x82\xac", 10));

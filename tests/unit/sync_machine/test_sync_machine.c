@@ -275,6 +275,39 @@ static void a_stop_lets_an_apply_end(void **state)
         "begin acquire [queued] fetch [fetching] release apply [applying] [applying] [applying] [succeeded]");
 }
 
+static void a_stop_without_a_run_is_an_end_at_once(void **state)
+{
+    (void)state;
+    start(SYNC_YIELD_CUT, 3);
+    assert_false(sync_machine_stopped(&machine));
+    tick(0, 1); // no run has this number
+    happens(SYNC_EVENT_STOP);
+    told("[idle] [idle]");
+    assert_true(sync_machine_stopped(&machine));
+    start(SYNC_YIELD_CUT, 3);
+    tick(7, 1);
+    granted(100);
+    ended(SYNC_EVENT_FETCHED, false);
+    happens(SYNC_EVENT_STOP);
+    assert_true(sync_machine_stopped(&machine));
+}
+
+static void of_several_ticks_while_applying_the_greatest_waits(void **state)
+{
+    (void)state;
+    start(SYNC_YIELD_CUT, 3);
+    tick(7, 1);
+    granted(100);
+    ended(SYNC_EVENT_FETCHED, true);
+    tick(9, 1);
+    tick(8, 1);
+    ended(SYNC_EVENT_APPLIED, true);
+    told("begin acquire [queued] fetch [fetching] release apply [applying] [applying] [applying] begin "
+         "acquire "
+         "[queued]");
+    assert_int_equal(machine.run, 9);
+}
+
 static void asked_to_yield_the_policy_page_lets_the_page_end_steps_aside_and_goes_on_with_the_next(
     void **state)
 {
@@ -448,6 +481,8 @@ int main(void)
         cmocka_unit_test(a_wish_to_yield_ends_with_the_lease_that_it_was_for),
         cmocka_unit_test(between_pages_too_a_run_that_yielded_max_yields_times_finishes_its_fetch),
         cmocka_unit_test(the_policies_abort_and_finish_go_on_from_page_to_page),
+        cmocka_unit_test(a_stop_without_a_run_is_an_end_at_once),
+        cmocka_unit_test(of_several_ticks_while_applying_the_greatest_waits),
         cmocka_unit_test(any_order_of_events_keeps_lease_wish_and_transfer_in_step_with_the_state),
     };
     return cmocka_run_group_tests_name("sync machine", tests, NULL, NULL);
