@@ -1,0 +1,123 @@
+// What decoding, comparing and storing do when memory ends: each allocation fails in turn.
+#include "services/sync/decode.h"
+#include "tests/unit/scarce/scarce.h"
+#include "tests/unit/sync_data/support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CSV "key: [id], source: {url: \"http://e/x\", format: csv, csv: {encoding: latin-1}}"
+#define JSON                                                                                                 \
+    "key: [id], source: {url: \"http://e/x\", format: json, json: {records: $.items, object_key: id}}"
+
+static const char csv[] = "id,name,note\n1,\"say \"\"hi\"\"\",x\n2,caff\xe8,\"two\nlines\"\n3,bad\n4,y,z\n";
+static const char json[] =
+    "{\"items\":{\"1\":{\"a\":{\"b\":[1,2]}},\"2\":7,\"3\":{\"a\":1,\"a\":2},\"4\":{\"c\":\"x\"}}}";
+
+static enum err count_row(void *arg, const struct row *row, struct fault *fault)
+{
+    (void)fault;
+    unsigned *counts = arg;
+    counts[row->why != NULL]++;
+    return ERR_OK;
+}
+
+// Decodes with memory that ends; true if it did.
+static bool decode_scarcely(const char *fields, const char *text, size_t part, unsigned allocations)
+{
+    struct config *config = support_config(fields);
+    unsigned counts[2] = {0, 0};
+    const struct decode_sink sink = {.take = count_row, .arg = counts};
+    struct decode *decode = NULL;
+    struct fault fault = {.err = ERR_OK};
+    const size_t size = strlen(text);
+    scarce_after(allocations);
+    enum err err = decode_new(&config->jobs[0], &sink, &decode, &fault);
+    for (size_t at = 0; at < size && err == ERR_OK; at += part)
+        err = decode_feed(decode, text + at, size - at < part ? size - at : part, &fault);
+    if (err == ERR_OK)
+        err = decode_end(decode, &fault);
+    decode_destroy(&decode);
+    const bool failed = scarce_end();
+    if (err == ERR_OK)
+        assert_int_equal(counts[0] + counts[1],
+                         4); // a record may be spoiled for want of memory, but none is lost
+    else
+        assert_int_equal(err, ERR_NO_MEMORY);
+    assert_true(failed || (err == ERR_OK && counts[0] >= 2));
+    config_destroy(&config);
+    return failed;
+}
+
+static void a_decoder_without_memory_says_so_or_spoils_one_record_and_loses_none(void **state)
+{
+    (void)state;
+    static const size_t parts[] = {1, 7, 1000};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        unsigned allocations = 0;
+        while (decode_scarcely(CSV, csv, parts[i], allocations))
+            allocations++;
+        assert_true(allocations > 8);
+        allocations = 0;
+        while (decode_scarcely(JSON, json, parts[i], allocations))
+            allocations++;
+        assert_true(allocations > 6);
+    }
+}
+
+// An export of which each row comes after one with a greater key, so that hashes are gathered, too.
+static char *backwards(unsigned rows, const char *value)
+{
+    char *text = malloc((size_t)rows * 32 + 32);
+    assert_non_null(text);
+    size_t size = (size_t)snprintf(text, 32, "id,a\n");
+    for (unsigned i = rows; i-- > 0;)
+        size += (size_t)snprintf(text + size, 32, "%06u,%s\n", i, i % 100 == 0 ? value : "same");
+    return text;
+}
+
+static void a_sync_without_memory_changes_nothing_and_goes_well_the_next_time(void **state)
+{
+    (void)state;
+    enum { ROWS = 2500 };
+    struct support_store store;
+    support_open(&store, "key: [id], source: {url: \"http://e/x\", format: csv}");
+    char *old = backwards(ROWS, "old");
+    char *new = backwards(ROWS, "new");
+    assert_int_equal(support_apply(&store, old, 1), ERR_OK);
+    const uint64_t before = store.result.last_seq;
+    unsigned allocations = 0;
+    bool failed = true;
+    for (; failed; allocations++) {
+        scarce_after(allocations);
+        const enum err err = support_apply(&store, new, 1);
+        failed = scarce_end();
+        if (err == ERR_OK && store.result.ok)
+            break;
+        assert_true(failed);
+        assert_int_equal(store.fault.err, ERR_NO_MEMORY);
+        Sb__Change head;
+        assert_int_equal(delta_head(store.delta, &head, NULL), ERR_OK);
+        assert_int_equal(head.last, before);
+    }
+    assert_true(allocations > 10);
+    assert_int_equal(store.result.changed, ROWS / 100);
+    assert_int_equal(store.result.last_seq, before + ROWS / 100);
+    free(old);
+    free(new);
+    support_close(&store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_decoder_without_memory_says_so_or_spoils_one_record_and_loses_none),
+        cmocka_unit_test(a_sync_without_memory_changes_nothing_and_goes_well_the_next_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
