@@ -48,7 +48,6 @@ struct job *job_add(struct core *self, const struct core_job_config *config)
     topic_init(&job->run, "run", job->name);
     topic_init(&job->change, "change", job->name);
     names_put(&self->job_names, job->name, place);
-    job_touch(self, job);
     return job;
 }
 

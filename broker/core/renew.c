@@ -144,6 +144,9 @@ void lease_renew(struct core *self, uint64_t peer, const struct session *session
     else if (self->boot_ms > lease_renewable_boot(lease))
         lease = NULL;
     if (lease != NULL) {
+        if (!lease->has_told)
+            lease->done_before = renew->done;
+        lease->has_told = true;
         if (renew->done != lease->done)
             lease->moved_boot = self->boot_ms;
         lease->done = renew->done;

@@ -164,6 +164,8 @@ struct lease {
     int64_t settle_ms;    // added to it unless the lease is given back
     int64_t moved_boot;   // BOOTTIME when `done` last moved
     uint64_t done, total;
+    uint64_t done_before; // what its first renewal told: of earlier turns of the run
+    bool has_told;        // there was one
     int64_t waited_ms;
     bool refused; // not renewed any more
     bool revoked; // and that because somebody revoked it

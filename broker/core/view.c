@@ -40,8 +40,9 @@ static int64_t lease_eta(const struct core *self, const struct lease *lease)
     const int64_t held = self->boot_ms - lease->granted_boot;
     if (lease_should_yield(self, lease))
         return 0;
-    if (lease->done > 0 && lease->total >= lease->done) {
-        const double left = (double)held * (double)(lease->total - lease->done) / (double)lease->done;
+    if (lease->done > lease->done_before && lease->total >= lease->done) { // at the pace of this turn
+        const double left =
+            (double)held * (double)(lease->total - lease->done) / (double)(lease->done - lease->done_before);
         return left < ETA_MAX_MS ? (int64_t)left : -1;
     }
     const struct resource *resource = &self->resources[lease->resource];
