@@ -96,10 +96,12 @@ class Operations(unittest.TestCase):
         self.assertEqual(bus.place("K-1", None, "--wait").returncode, OK)
         bus.wait_for(lambda: not bus.job("prices").HasField("current"), "the run to end")
         self.assertEqual(bus.cli("trigger", "prices", "--wait").returncode, OK)
+        # A beat stores the pauses since the one before: a grant waits for no commit.
+        bus.wait_for(lambda: (report := self.figures()[1])["count"] == len(report["recent"]), "the pauses to be stored")
         before = self.figures()
         self.assertEqual(before[0]["duration"]["count"], 3)
         self.assertGreater(before[0]["unchanged_share"], 0.6)
-        self.assertEqual(before[1]["count"], 1)
+        self.assertGreaterEqual(before[1]["count"], 1)
         self.assertEqual(bus.stop("broker"), OK)
         bus.start("broker")
         bus.wait_for(bus.answers, "the broker to answer")
