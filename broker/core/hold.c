@@ -81,8 +81,9 @@ static void count(struct core *self, const struct hold *hold, bool lies)
 
 // ---------------------------------------------------------------- laid and taken off
 
-// The first reason why this hold is refused, with its code; NULL if there is none.
-static const char *refuse_hold(struct core *self, const Sb__Hold *message, Sb__Code *ret_code)
+// The first reason why this hold is refused, with its code; NULL if there is none. `lies`: its number is
+// known.
+static const char *refuse_hold(struct core *self, const Sb__Hold *message, bool lies, Sb__Code *ret_code)
 {
     const bool on_job = message->job[0] != '\0', on_resource = message->resource[0] != '\0';
     const struct resource *resource = resource_find(self, message->resource);
@@ -93,7 +94,7 @@ static const char *refuse_hold(struct core *self, const Sb__Hold *message, Sb__C
         return "a hold says by whom it is and why";
     if (message->orders_too && on_job)
         return "orders wait for a hold of their resource, not of a job";
-    if (message->until_ms != 0 && message->until_ms <= self->wall_ms)
+    if (message->until_ms != 0 && message->until_ms <= self->wall_ms && !lies)
         return "the end of the hold has passed already";
     *ret_code = SB__CODE__CODE_NOT_FOUND;
     if (on_job && job_find_configured(self, message->job) == NULL)
@@ -101,7 +102,7 @@ static const char *refuse_hold(struct core *self, const Sb__Hold *message, Sb__C
     if (on_resource && (resource == NULL || resource->removed))
         return arena_print(self, "no resource is called \"%s\"", message->resource);
     *ret_code = SB__CODE__CODE_BUSY;
-    return self->hold_count == HOLDS_MAX ? "too many holds lie already" : NULL;
+    return self->hold_count == HOLDS_MAX && !lies ? "too many holds lie already" : NULL;
 }
 
 static void reply_held(struct core *self, uint64_t peer, const Sb__Request *request, uint64_t number)
@@ -150,9 +151,9 @@ static bool is_same(const struct hold *a, const struct hold *b)
 void hold_lay(struct core *self, uint64_t peer, const Sb__Request *request)
 {
     Sb__Code code = SB__CODE__CODE_OK;
-    const char *why = refuse_hold(self, request->hold, &code);
     struct hold *earlier = hold_find(self, request->hold->hold);
-    if (why != NULL && !(code == SB__CODE__CODE_BUSY && earlier != NULL)) {
+    const char *why = refuse_hold(self, request->hold, earlier != NULL, &code);
+    if (why != NULL) {
         (void)reply_add(self, peer, request->id, code, why);
         return;
     }
@@ -249,8 +250,12 @@ void hold_recover(struct core *self, const Sb__Hold *message)
 {
     const bool known = message->job[0] != '\0' ? job_find(self, message->job) != NULL
                                                : resource_find(self, message->resource) != NULL;
-    if (!known || self->hold_count == HOLDS_MAX)
+    if (!known || self->hold_count == HOLDS_MAX) { // what it lay on left the config, and the hold with it
+        uint8_t key[CORE_KEY_MAX];
+        const size_t size = key_number(key, message->hold);
+        record_add(self, CORE_TABLE_HOLD, key, size, NULL);
         return;
+    }
     self->holds[self->hold_count] = hold_of(self, message);
     count(self, &self->holds[self->hold_count++], true);
 }

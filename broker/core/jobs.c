@@ -69,15 +69,19 @@ static bool is_referred_to(const struct core *self, uint32_t place)
     return false;
 }
 
-// Sessions that said they run it do not any more.
+// Sessions that said they run it do not any more. One that runs nothing else ends: its service says Hello
+// until the job is back.
 static void leave_sessions(struct core *self, uint32_t place)
 {
-    for (size_t i = 0; i < self->present_count; i++) {
+    for (size_t i = self->present_count; i-- > 0;) { // from the end, as the last one takes a freed place
         struct session *session = &self->sessions[self->present[i]];
+        const size_t before = session->job_count;
         for (size_t k = session->job_count; k-- > 0;) {
             if (session->jobs[k] == place)
                 session->jobs[k] = session->jobs[--session->job_count];
         }
+        if (before > 0 && session->job_count == 0)
+            session_end(self, session);
     }
 }
 

@@ -68,6 +68,8 @@ void lease_store(struct core *self, struct lease *lease)
     stored->process = lease->process;
     stored->ttl_ms = (uint32_t)lease->ttl_ms;
     stored->delay_ms = (uint32_t)lease->delay_ms;
+    stored->refused = lease->refused;
+    stored->revoked = lease->revoked;
     stored->holder = arena_text(self, lease->holder);
     stored->reason = arena_text(self, lease->reason);
     uint8_t key[CORE_KEY_MAX];
@@ -452,10 +454,11 @@ void lease_revoke(struct core *self, uint64_t peer, const Sb__Request *request)
                         arena_print(self, "no lease has the token %" PRIu64, revoke->token));
         return;
     }
-    lease->refused = lease->revoked = true;
     text_copy(lease->reason, sizeof lease->reason,
               arena_print(self, "revoked by %s: %s", revoke->by, revoke->reason));
+    lease_refuse(self, lease, true);
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
+    reply_durable(self);
 }
 
 void leases_of_process_end(struct core *self, const Sb__Hello *hello)

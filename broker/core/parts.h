@@ -139,6 +139,8 @@ int64_t lease_renewable_boot(const struct lease *lease);
 int64_t lease_free_boot(const struct lease *lease);
 // A full ttl from now on, for the process of this session.
 void lease_extend(struct core *self, struct lease *lease, const struct session *session);
+// It is not renewed any more, and a restart does not change that.
+void lease_refuse(struct core *self, struct lease *lease, bool revoked);
 // Whether it is not renewed any more: revoked, or held for too long.
 bool lease_refuses(struct core *self, struct lease *lease);
 void lease_store(struct core *self, struct lease *lease);
@@ -228,6 +230,7 @@ struct session *session_serving(const struct core *self, const char *service);
 bool session_has_job(const struct core *self, const struct session *session, const struct job *job);
 void session_hello(struct core *self, uint64_t peer, const Sb__Request *request);
 void session_bye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
+void session_end(struct core *self, struct session *session);
 void sessions_expire(struct core *self);
 void sessions_lose_peer(struct core *self, uint64_t peer);
 struct owner *owner_find(const struct core *self, const char *name);

@@ -241,8 +241,8 @@ static void pause_revoke(struct core *self, uint32_t index)
         struct lease *lease = &self->leases[i];
         if (lease->resource != index || lease->job == JOB_NONE)
             continue;
-        lease->refused = lease->revoked = true;
         text_copy(lease->reason, sizeof lease->reason, "revoked: an order waited for it too long");
+        lease_refuse(self, lease, true);
     }
     self->resources[index].revoked_some = true;
 }

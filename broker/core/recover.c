@@ -98,7 +98,6 @@ static void lose_run(struct core *self, const Sb__StoredRun *stored)
     sb__result__init(result);
     result->error = arena_text(self, why);
     ended->run = run;
-    ended->run = run;
     run->job = arena_text(self, stored->run->job);
     run->service = arena_text(self, stored->run->service);
     run->detail = arena_text(self, stored->run->detail);
@@ -184,6 +183,8 @@ static void recover_lease(struct core *self, const Sb__StoredLease *stored)
                             .delay_ms = delay,
                             .settle_ms = stored->settle_ms,
                             .moved_boot = self->boot_ms,
+                            .refused = stored->refused,
+                            .revoked = stored->revoked,
                             .stored = true};
     text_copy(lease->holder, sizeof lease->holder, stored->holder);
     text_copy(lease->reason, sizeof lease->reason, stored->reason);

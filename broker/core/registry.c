@@ -283,7 +283,7 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
 }
 
 // The runs of a session that ends were last seen alive now.
-static void session_end(struct core *self, struct session *session)
+void session_end(struct core *self, struct session *session)
 {
     for (size_t i = 0; i < self->job_count; i++) {
         if (self->jobs[i].current.instance != session->instance)

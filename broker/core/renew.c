@@ -16,9 +16,17 @@ static bool is_hung(const struct core *self, const struct lease *lease)
            self->boot_ms - lease->moved_boot >= self->jobs[lease->job].terms.stall_ms;
 }
 
+void lease_refuse(struct core *self, struct lease *lease, bool revoked)
+{
+    lease->refused = true;
+    lease->revoked = lease->revoked || revoked;
+    lease_store(self, lease);
+}
+
 bool lease_refuses(struct core *self, struct lease *lease)
 {
-    lease->refused = lease->refused || is_hung(self, lease);
+    if (!lease->refused && is_hung(self, lease))
+        lease_refuse(self, lease, false);
     return lease->refused;
 }
 

@@ -167,7 +167,10 @@ static void count_outcome(struct core *self, struct job *job, Sb__Stage outcome,
 {
     job->runs += outcome != SB__STAGE__STAGE_MISSED ? 1 : 0;
     if (outcome == SB__STAGE__STAGE_SUCCEEDED) {
-        job->last_success_ms = self->wall_ms;
+        // What waited to be reported is as old as it is.
+        const bool says_when = result != NULL && result->ended_ms > 0 && result->ended_ms < self->wall_ms;
+        const int64_t ended_ms = says_when ? result->ended_ms : self->wall_ms;
+        job->last_success_ms = ended_ms > job->last_success_ms ? ended_ms : job->last_success_ms;
         job->failing_in_a_row = 0;
     } else if (outcome == SB__STAGE__STAGE_MISSED) {
         job->missed++;

@@ -188,7 +188,9 @@ void schedule_replace(struct core *self, struct job *job)
 {
     const int64_t from = self->wall_ms > job->last_slot_ms ? self->wall_ms : job->last_slot_ms;
     job->next_slot_ms = slot_after(&job->config, from);
-    job_touch(self, job);
+    if (job->next_slot_ms - job->config.every_ms > job->last_slot_ms) // a restart counts from here, too
+        job->last_slot_ms = job->next_slot_ms - job->config.every_ms;
+    job_store(self, job);
 }
 
 bool schedule_begin(struct core *self)

@@ -34,8 +34,8 @@ static bool is_whole(const struct cli *cli)
 static void tell_held(const Sb__Hold *hold)
 {
     char until[32];
-    (void)printf("%s is on hold%s%s until %s; what runs goes on to its end, %s\n", subject_of(hold),
-                 hold->until_ms != 0 ? "" : ",", hold->until_ms != 0 ? "" : " ",
+    (void)printf("%s is on hold%s until %s; what runs goes on to its end, %s\n", subject_of(hold),
+                 hold->until_ms != 0 ? "" : ",",
                  hold->until_ms != 0 ? cli_time(hold->until_ms, until, sizeof until) : "it is taken off",
                  hold->orders_too ? "orders wait too" : "orders go on");
     (void)printf("take it off with: syncbus unhold %016" PRIx64 "\n", hold->hold);
