@@ -20,23 +20,25 @@ const struct hold *hold_of_job(const struct core *self, const struct job *job)
     const uint32_t place = job_index(self, job);
     if (job->holds == 0)
         return resource->holds > 0 ? hold_of_resource(self, resource, false) : NULL;
-    for (size_t i = 0; i < self->hold_count; i++) {
-        if (self->holds[i].job == place)
-            return &self->holds[i];
+    size_t i = 0;
+    while (self->holds[i].job != place) {
+        i++;
+        assert(i < self->hold_count); // one of them is the one that was counted
     }
-    assert(job->holds == 0);
-    return NULL;
+    return &self->holds[i];
 }
 
 const struct hold *hold_of_resource(const struct core *self, const struct resource *resource, bool for_orders)
 {
     const uint32_t index = (uint32_t)(resource - self->resources);
-    for (size_t i = 0; i < self->hold_count; i++) {
-        const struct hold *hold = &self->holds[i];
-        if (hold->job == JOB_NONE && hold->resource == index && (hold->orders_too || !for_orders))
-            return hold;
+    assert((for_orders ? resource->order_holds : resource->holds) > 0);
+    size_t i = 0;
+    while (self->holds[i].job != JOB_NONE || self->holds[i].resource != index ||
+           (for_orders && !self->holds[i].orders_too)) {
+        i++;
+        assert(i < self->hold_count); // one of them is the one that was counted
     }
-    return NULL;
+    return &self->holds[i];
 }
 
 static const char *subject_of(const struct core *self, const struct hold *hold)
@@ -175,7 +177,7 @@ void hold_lay(struct core *self, uint64_t peer, const Sb__Request *request)
         if (hold.job == JOB_NONE)
             publish_phase(self, &self->resources[hold.resource], false);
     }
-    reply_held(self, peer, request, hold.number != 0 ? hold.number : earlier->number);
+    reply_held(self, peer, request, hold.number);
 }
 
 static void hold_end(struct core *self, size_t index)

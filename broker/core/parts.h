@@ -199,7 +199,8 @@ void pauses_fill(struct core *self, Sb__Reply *reply, const char *resource,
 
 void hold_lay(struct core *self, uint64_t peer, const Sb__Request *request);
 void hold_take_off(struct core *self, uint64_t peer, const Sb__Request *request);
-// One that lies on the job or on its resource; or on the resource, and on its orders. NULL: there is none.
+// One that lies on the job or on its resource; NULL: there is none. And one that lies on the resource, or on
+// its orders too: there is one.
 const struct hold *hold_of_job(const struct core *self, const struct job *job);
 const struct hold *hold_of_resource(const struct core *self, const struct resource *resource,
                                     bool for_orders);

@@ -299,6 +299,7 @@ void session_bye(struct core *self, uint64_t peer, struct session *session, cons
 {
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
     session_end(self, session);
+    self->is_behind = !route_advance(self) || self->is_behind;
 }
 
 void sessions_expire(struct core *self)
@@ -327,4 +328,5 @@ void sessions_lose_peer(struct core *self, uint64_t peer)
             waiter->drop_boot = self->boot_ms + waiter_silence_ms(waiter);
         }
     }
+    self->is_behind = !route_advance(self) || self->is_behind;
 }

@@ -56,10 +56,9 @@ void route_session_gone(struct core *self, uint64_t session)
         struct call *call = &self->calls[i];
         if (call->session == session) {
             call->orphaned = true;
-            call->until_boot = self->boot_ms;
+            call->until_boot = self->boot_ms; // as soon as there is room: it may be very many
         }
     }
-    self->is_behind = !route_advance(self) || self->is_behind;
 }
 
 void route_session_moved(struct core *self, uint64_t from, uint64_t to)
@@ -100,8 +99,11 @@ void route_answer(struct core *self, uint64_t peer, struct session *session, con
     reply_kept(self, peer, session, request, SB__CODE__CODE_OK, NULL); // a late one is not worth a complaint
     for (size_t i = 0; i < self->call_count; i++) {
         const struct call call = self->calls[i];
-        if (call.number != answer->call || call.orphaned || session_find(self, call.session) == NULL ||
-            session_find(self, call.session)->instance != session->instance)
+        if (call.number != answer->call || call.orphaned)
+            continue;
+        const struct session *server = session_find(self, call.session);
+        assert(server != NULL); // else it would be orphaned
+        if (server->instance != session->instance)
             continue;
         self->calls[i] = self->calls[--self->call_count];
         const Sb__Code code =
