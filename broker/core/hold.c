@@ -192,6 +192,8 @@ static void hold_end(struct core *self, size_t index)
     if (hold.job == JOB_NONE && resource_is_open(self, resource))
         publish_phase(self, &self->resources[hold.resource], true);
     resource_advance(self, hold.resource);
+    if (hold.job != JOB_NONE && self->jobs[hold.job].terms.resource != hold.resource)
+        resource_advance(self, self->jobs[hold.job].terms.resource); // its run waits where it began
 }
 
 void hold_take_off(struct core *self, uint64_t peer, const Sb__Request *request)
