@@ -145,8 +145,10 @@ void lease_grant(struct core *self, size_t index)
     waiter_remove(self, index);
     if (lease->mode == SB__MODE__MODE_EXCLUSIVE && lease->settle_ms > resource->config.grant_delay_ms)
         lease_store(self, lease);
-    if (lease->job != JOB_NONE && self->jobs[lease->job].current.number == lease->run)
+    if (lease->job != JOB_NONE) {
+        assert(self->jobs[lease->job].current.number == lease->run); // nobody waits for a run that ended
         run_stage(self, &self->jobs[lease->job], SB__STAGE__STAGE_FETCHING);
+    }
     reply_granted(self, waiter.peer, waiter.request, lease);
     publish_lease(self, lease, SB__LEASE_CHANGE__LEASE_CHANGE_GRANTED);
 }
@@ -159,7 +161,7 @@ static void count_held(struct core *self, const struct lease *lease)
     if (lease->mode == SB__MODE__MODE_EXCLUSIVE) {
         resource->exclusive_held_ms += held;
         resource->exclusive_count++;
-    } else if (lease->job != JOB_NONE) {
+    } else {
         struct job *job = &self->jobs[lease->job];
         job->held_ms += held;
         job->held_count++;
@@ -366,8 +368,7 @@ void lease_acquire(struct core *self, uint64_t peer, const struct session *sessi
     if (waiter == NULL) {
         if (acquire->mode ==
             SB__MODE__MODE_SHARED) // a run waits once: a new wish takes the place of an older one
-            waiters_of_run_end(self, job_index(self, job_find(self, acquire->job)), acquire->run,
-                               "this run has another wish");
+            waiters_of_run_end(self, job_find(self, acquire->job), "this run has another wish");
         waiter = waiter_add(self, session, acquire);
     }
     if (waiter == NULL) {
@@ -378,7 +379,7 @@ void lease_acquire(struct core *self, uint64_t peer, const struct session *sessi
     take_ask(self, waiter, peer, session, request);
     resource_advance(self, waiter->resource);
     waiter = waiter_by_claim(self, acquire->claim);
-    if (waiter != NULL && waiter->pending && acquire->poll_ms == 0)
+    if (waiter != NULL && acquire->poll_ms == 0)
         waiter_answer_waiting(self, waiter);
 }
 

@@ -91,8 +91,8 @@ bool run_is_open(const struct job *job);
 bool run_is_at_work(const struct job *job);
 // How a run ends that nobody goes on with.
 Sb__Stage run_outcome_so_far(const struct run *run);
-// Makes a run due now; false if no number is to be had yet (it is tried again).
-bool run_begin(struct core *self, struct job *job, int64_t slot_ms, Sb__Cause cause, const char *detail);
+// Makes a run due now; a number is left for it.
+void run_begin(struct core *self, struct job *job, int64_t slot_ms, Sb__Cause cause, const char *detail);
 void run_publish_tick(struct core *self, struct job *job);
 void run_stage(struct core *self, struct job *job, Sb__Stage stage);
 // Ends the open run with an outcome that is final.
@@ -153,8 +153,8 @@ void leases_of_process_end(struct core *self, const Sb__Hello *hello);
 
 struct waiter *waiter_by_claim(const struct core *self, uint64_t claim);
 void waiter_remove(struct core *self, size_t index);
-// Drops the waiters of a run, telling them why; and those of an instance's earlier process.
-void waiters_of_run_end(struct core *self, uint32_t job, uint64_t run, const char *why);
+// Drops the waiters of the open run, telling them why; and those of an instance's earlier process.
+void waiters_of_run_end(struct core *self, const struct job *job, const char *why);
 void waiters_of_process_end(struct core *self, uint64_t instance, uint64_t process);
 // Every exclusive waiter of the resource is refused with this code, now or when it asks again.
 void exclusive_waiters_end(struct core *self, uint32_t resource, Sb__Code verdict, const char *text);

@@ -24,7 +24,7 @@ size_t leases_of(const struct core *self, uint32_t resource, Sb__Mode mode)
 bool lease_should_yield(const struct core *self, const struct lease *lease)
 {
     if (lease->mode != SB__MODE__MODE_SHARED || lease->guarded ||
-        self->resources[lease->resource].phase != PAUSE_DRAINING || lease->job == JOB_NONE)
+        self->resources[lease->resource].phase != PAUSE_DRAINING)
         return false;
     const struct job *job = &self->jobs[lease->job];
     const bool has_yielded_enough =
@@ -41,10 +41,11 @@ static const char *blocker_names(struct core *self, uint32_t index)
         const struct lease *lease = &self->leases[i];
         if (lease->resource != index)
             continue;
-        const char *job = lease->job != JOB_NONE ? self->jobs[lease->job].name : "";
-        const int size = snprintf(names + used, sizeof names - used, "%s%s%s%s%s", used > 0 ? ", " : "", job,
-                                  job[0] != '\0' ? " (" : "", lease->holder, job[0] != '\0' ? ")" : "");
-        used += size > 0 ? (size_t)size : 0;
+        assert(lease->job != JOB_NONE); // none of them is exclusive: another one waits for them
+        const int size = snprintf(names + used, sizeof names - used, "%s%s (%s)", used > 0 ? ", " : "",
+                                  self->jobs[lease->job].name, lease->holder);
+        assert(size > 0);
+        used += (size_t)size;
     }
     return arena_text(self, names);
 }
@@ -160,7 +161,7 @@ void resource_advance(struct core *self, uint32_t index)
     if (self->stopping || resource->recovering_until != 0)
         return;
     if (leases_of(self, index, SB__MODE__MODE_EXCLUSIVE) > 0) {
-        resource->phase = resource->phase == PAUSE_NONE ? PAUSE_EXCLUSIVE : resource->phase; // taken over
+        assert(resource->phase == PAUSE_EXCLUSIVE);
         return;
     }
     guard_advance(self, index);
@@ -188,8 +189,7 @@ int64_t pause_limit(const struct core *self, const struct resource *resource)
     int64_t smallest = INT64_MAX;
     for (size_t i = 0; i < self->lease_count; i++) {
         const struct lease *lease = &self->leases[i];
-        if (lease->resource != index || lease->job == JOB_NONE ||
-            (lease->revoked && resource->revoked_some)) // it ends by itself
+        if (lease->resource != index || (lease->revoked && resource->revoked_some)) // it ends by itself
             continue;
         if (self->jobs[lease->job].terms.pause_timeout_ms < smallest)
             smallest = self->jobs[lease->job].terms.pause_timeout_ms;
@@ -205,7 +205,7 @@ static const char *pause_time_out(struct core *self, uint32_t index)
         arena_print(self, "%s was not given back in time by %s", resource->name, blocker_names(self, index));
     for (size_t i = 0; i < self->lease_count; i++) {
         struct lease *lease = &self->leases[i];
-        if (lease->resource != index || lease->job == JOB_NONE)
+        if (lease->resource != index)
             continue;
         lease->blocked = true;
         histogram_add(&self->jobs[lease->job].blocked_others, self->boot_ms - resource->drain_since);
@@ -239,7 +239,7 @@ static void pause_revoke(struct core *self, uint32_t index)
     (void)pause_time_out(self, index);
     for (size_t i = 0; i < self->lease_count; i++) {
         struct lease *lease = &self->leases[i];
-        if (lease->resource != index || lease->job == JOB_NONE)
+        if (lease->resource != index)
             continue;
         text_copy(lease->reason, sizeof lease->reason, "revoked: an order waited for it too long");
         lease_refuse(self, lease, true);

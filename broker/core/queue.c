@@ -92,14 +92,16 @@ void waiter_remove(struct core *self, size_t index)
     self->waiters[index] = self->waiters[--self->waiter_count];
 }
 
-void waiters_of_run_end(struct core *self, uint32_t job, uint64_t run, const char *why)
+void waiters_of_run_end(struct core *self, const struct job *job, const char *why)
 {
     const size_t before = self->waiter_count;
-    const uint32_t resource = self->jobs[job].terms.resource;
+    const uint32_t place = job_index(self, job);
+    const uint32_t resource = job->terms.resource;
     for (size_t i = self->waiter_count; i-- > 0;) {
         const struct waiter *waiter = &self->waiters[i];
-        if (waiter->job != job || waiter->run != run)
+        if (waiter->job != place)
             continue;
+        assert(waiter->run == job->current.number);
         if (waiter->pending)
             (void)reply_add(self, waiter->peer, waiter->request, SB__CODE__CODE_CONFLICT, why);
         waiter_remove(self, i);

@@ -165,7 +165,7 @@ static void recover_lease(struct core *self, const Sb__StoredLease *stored)
         return;
     }
     resource->claimed = stored->token > resource->claimed ? stored->token : resource->claimed;
-    if (!shared && stored->token > resource->claimed_exclusive)
+    if (!shared)
         resource->claimed_exclusive = stored->token;
     struct lease *lease = &self->leases[self->lease_count++];
     *lease = (struct lease){.token = stored->token,

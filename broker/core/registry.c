@@ -103,10 +103,11 @@ static const char *name_of(const Sb__Hello *hello, size_t index)
 static void own(struct core *self, const char *name, uint64_t instance, const char *holder)
 {
     struct owner *owner = owner_find(self, name);
-    if (owner != NULL && owner->instance == instance)
+    if (owner != NULL) {
+        assert(owner->instance == instance); // else the Hello was refused
         return;
-    if (owner == NULL)
-        owner = owner_add(self, name);
+    }
+    owner = owner_add(self, name);
     text_copy(owner->holder, sizeof owner->holder, holder);
     owner->instance = instance;
     Sb__StoredOwner *stored = arena_take(self, sizeof *stored);
@@ -175,7 +176,7 @@ static struct session *session_add(struct core *self)
     for (uint32_t tries = 0; tries < self->config.sessions_max; tries++) {
         const uint64_t number = (self->epoch << 20) | (++self->session_count_ever & 0xfffff);
         struct session *session = &self->sessions[number % self->config.sessions_max];
-        if (session->number != 0 || (number & 0xfffff) == 0)
+        if (session->number != 0)
             continue;
         *session = (struct session){.number = number};
         self->present[self->present_count++] = (uint32_t)(session - self->sessions);
@@ -188,12 +189,10 @@ static struct session *session_add(struct core *self)
 static void session_remove(struct core *self, struct session *session)
 {
     const uint32_t place = (uint32_t)(session - self->sessions);
-    for (size_t i = 0; i < self->present_count; i++) {
-        if (self->present[i] == place) {
-            self->present[i] = self->present[--self->present_count];
-            break;
-        }
-    }
+    size_t at = 0;
+    while (self->present[at] != place) // it is one of them
+        at++;
+    self->present[at] = self->present[--self->present_count];
     names_remove(&self->instance_names, session->instance_name);
     session->number = 0;
 }

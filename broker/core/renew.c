@@ -11,8 +11,7 @@ static bool is_hung(const struct core *self, const struct lease *lease)
     const struct resource *resource = &self->resources[lease->resource];
     if (lease->mode == SB__MODE__MODE_EXCLUSIVE)
         return self->boot_ms - lease->granted_boot >= resource->config.max_exclusive_ms;
-    return lease->job != JOB_NONE &&
-           queue_first(self, lease->resource, SB__MODE__MODE_EXCLUSIVE) != SIZE_MAX &&
+    return queue_first(self, lease->resource, SB__MODE__MODE_EXCLUSIVE) != SIZE_MAX &&
            self->boot_ms - lease->moved_boot >= self->jobs[lease->job].terms.stall_ms;
 }
 
@@ -55,9 +54,8 @@ static bool is_dead_claim(struct core *self, uint32_t index, uint64_t token, Sb_
         const struct lease *other = &self->leases[i];
         if (other->resource != index || (!exclusive && other->mode != SB__MODE__MODE_EXCLUSIVE)) {
             i++;
-        } else if (other->token > token) {
-            return true;
         } else { // the other way round: that one is dead, and goes
+            assert(other->token < token);
             lease_end(self, i, SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED);
             i = 0;
         }

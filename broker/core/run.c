@@ -102,22 +102,20 @@ void further_begin(struct core *self, struct job *job)
     make_due(self, job);
 }
 
-bool run_begin(struct core *self, struct job *job, int64_t slot_ms, Sb__Cause cause, const char *detail)
+void run_begin(struct core *self, struct job *job, int64_t slot_ms, Sb__Cause cause, const char *detail)
 {
     assert(!run_is_open(job));
     if (job->further.number != 0) { // what was asked for and still waits for more merges with this one
         job->further.slot_ms = slot_ms;
         further_begin(self, job);
-        return true;
+        return;
     }
     const uint64_t number = number_next(self, &self->runs);
-    if (number == 0)
-        return false;
+    assert(number != 0); // no job is looked at while there is none
     job->current = (struct run){
         .number = number, .slot_ms = slot_ms, .cause = cause, .attempt = 1, .due_ms = self->wall_ms};
     text_copy(job->current.detail, sizeof job->current.detail, detail);
     make_due(self, job);
-    return true;
 }
 
 void run_stage(struct core *self, struct job *job, Sb__Stage stage)
@@ -222,7 +220,7 @@ void run_end(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Re
     run->stage = outcome;
     text_copy(run->why, sizeof run->why, why);
     forget_hung(self, job);
-    waiters_of_run_end(self, job_index(self, job), run->number, "this run has ended");
+    waiters_of_run_end(self, job, "this run has ended");
     job->last = *run;
     job->last.ended_ms = self->wall_ms;
     *run = (struct run){0};
@@ -272,7 +270,7 @@ void run_attempt_failed(struct core *self, struct job *job, Sb__Stage outcome, c
     }
     text_copy(run->why, sizeof run->why, why);
     forget_hung(self, job);
-    waiters_of_run_end(self, job_index(self, job), run->number, "this run has ended");
+    waiters_of_run_end(self, job, "this run has ended");
     run->before = outcome;
     run->retry_boot = self->boot_ms + job->terms.retry_after_ms;
     run_stage(self, job, outcome);

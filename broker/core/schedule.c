@@ -118,8 +118,7 @@ static void take_slots(struct core *self, struct job *job, int64_t first, uint64
         pass_over(self, job, first, count, SB__STAGE__STAGE_MISSED, "down: nobody was there to run it");
     } else {
         const Sb__Cause cause = count > 1 ? SB__CAUSE__CAUSE_CATCH_UP : SB__CAUSE__CAUSE_SCHEDULE;
-        if (!run_begin(self, job, last, cause, ""))
-            return; // no number is stored yet: the slots are taken a moment later
+        run_begin(self, job, last, cause, "");
         pass_over(self, job, first, count - 1, SB__STAGE__STAGE_COALESCED, "down: one run stands for all");
     }
     job->last_slot_ms = last;
@@ -130,7 +129,7 @@ static void take_slots(struct core *self, struct job *job, int64_t first, uint64
 // The wall clock stands before the last slot by more than `every`: the job runs at its pace, without slots.
 static bool stands_back(const struct core *self, const struct job *job)
 {
-    return job->last_slot_ms != 0 && self->wall_ms < job->last_slot_ms - job->config.every_ms;
+    return self->wall_ms < job->last_slot_ms - job->config.every_ms;
 }
 
 int64_t schedule_slot_deadline(const struct core *self, const struct job *job)
@@ -156,7 +155,7 @@ static void advance_paced(struct core *self, struct job *job)
     alert_raise(self, ALERT_CLOCK, job->name,
                 "the clock stands before the last slot: it runs each `every`, without slots");
     if (!run_is_open(job) && hold_of_job(self, job) == NULL)
-        (void)run_begin(self, job, 0, SB__CAUSE__CAUSE_SCHEDULE, "the clock stands before the last slot");
+        run_begin(self, job, 0, SB__CAUSE__CAUSE_SCHEDULE, "the clock stands before the last slot");
 }
 
 // What a job's start asks for: that the journal knows its place, and a run at once if it never succeeded.
@@ -164,8 +163,8 @@ static void start_job(struct core *self, struct job *job)
 {
     const bool due = job->last_success_ms == 0 && !run_is_open(job) && job->next_slot_ms > self->wall_ms &&
                      hold_of_job(self, job) == NULL;
-    if (due && !run_begin(self, job, 0, SB__CAUSE__CAUSE_CATCH_UP, "it has never succeeded"))
-        return; // no number is stored yet
+    if (due)
+        run_begin(self, job, 0, SB__CAUSE__CAUSE_CATCH_UP, "it has never succeeded");
     if (job->is_new)
         job_store(self, job);
     job->is_new = job->is_starting = false;
@@ -195,11 +194,10 @@ void schedule_replace(struct core *self, struct job *job)
 
 bool schedule_begin(struct core *self)
 {
-    for (size_t i = 0; i < self->job_count && !self->stopping; i++) {
+    for (size_t i = 0; i < self->job_count; i++) {
         if (!update_has_room(self))
             return false;
-        if (self->jobs[i].is_starting && self->jobs[i].presence == JOB_CONFIGURED)
-            start_job(self, &self->jobs[i]);
+        start_job(self, &self->jobs[i]);
     }
     return true;
 }

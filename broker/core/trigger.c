@@ -43,9 +43,13 @@ static bool further_add(struct core *self, struct job *job, Sb__Cause cause, con
 
 bool further_take_slot(struct core *self, struct job *job, int64_t slot_ms)
 {
-    if (job->further.slot_ms != 0 ||
-        (job->further.number == 0 && !further_add(self, job, SB__CAUSE__CAUSE_SCHEDULE, "")))
+    if (job->further.slot_ms != 0)
         return false;
+    if (job->further.number == 0) {
+        const bool added = further_add(self, job, SB__CAUSE__CAUSE_SCHEDULE, "");
+        assert(added); // no job is looked at while no number is left
+        (void)added;
+    }
     job->further.slot_ms = slot_ms;
     job->further.quiet_boot = 0;
     run_store(self, job, &job->further);
