@@ -361,6 +361,8 @@ void lease_acquire(struct core *self, uint64_t peer, const struct session *sessi
     if (refuse_acquire(self, peer, session, request))
         return;
     if (waiter != NULL && waiter->verdict != SB__CODE__CODE_UNSPECIFIED) {
+        if (waiter->pending) // each request gets its reply
+            waiter_answer_verdict(self, waiter->peer, waiter->request, waiter);
         waiter_answer_verdict(self, peer, request->id, waiter);
         waiter_remove(self, (size_t)(waiter - self->waiters));
         return;

@@ -134,13 +134,19 @@ void waiter_answer_verdict(struct core *self, uint64_t peer, uint64_t request, c
     reply->waiting = waiting;
 }
 
+// The wait of a waiter is over, and it is told so as soon as it can be.
+static void judge(struct waiter *waiter, Sb__Code verdict, const char *text)
+{
+    waiter->verdict = verdict;
+    waiter->until_boot = INT64_MAX;
+    text_copy(waiter->reason, sizeof waiter->reason, text);
+}
+
 // The wait of a waiter is over with this reply: now, or when it asks again. True if it was removed.
 static bool waiter_end(struct core *self, size_t index, Sb__Code verdict, const char *text)
 {
     struct waiter *waiter = &self->waiters[index];
-    waiter->verdict = verdict;
-    waiter->until_boot = INT64_MAX;
-    text_copy(waiter->reason, sizeof waiter->reason, text);
+    judge(waiter, verdict, text);
     if (!waiter->pending)
         return false;
     waiter_answer_verdict(self, waiter->peer, waiter->request, waiter);
@@ -154,6 +160,15 @@ void exclusive_waiters_end(struct core *self, uint32_t resource, Sb__Code verdic
     while (update_has_room(self) &&
            (next = queue_first(self, resource, SB__MODE__MODE_EXCLUSIVE)) != SIZE_MAX)
         (void)waiter_end(self, next, verdict, text);
+    for (size_t i = 0; i < self->waiter_count;
+         i++) { // those that have no room in this step: told in the next
+        struct waiter *waiter = &self->waiters[i];
+        if (waiter->resource != resource || waiter->mode != SB__MODE__MODE_EXCLUSIVE ||
+            waiter->verdict != SB__CODE__CODE_UNSPECIFIED)
+            continue;
+        judge(waiter, verdict, text);
+        waiter->answer_boot = self->boot_ms;
+    }
 }
 
 int64_t waiter_silence_ms(const struct waiter *waiter)
@@ -188,7 +203,13 @@ static bool advance(struct core *self, size_t index)
         resource_advance(self, resource);
         return gone;
     }
-    if (waiter->pending && self->boot_ms >= waiter->answer_boot)
+    const bool is_asked = waiter->pending && self->boot_ms >= waiter->answer_boot;
+    if (is_asked && waiter->verdict != SB__CODE__CODE_UNSPECIFIED) {
+        waiter_answer_verdict(self, waiter->peer, waiter->request, waiter);
+        waiter_remove(self, index);
+        return true;
+    }
+    if (is_asked)
         waiter_answer_waiting(self, waiter);
     if (!waiter->pending && self->boot_ms >= waiter->drop_boot) { // I7: a dead waiter blocks nobody
         waiter_remove(self, index);

@@ -145,6 +145,13 @@ Sb__Code rig_reload(struct rig *self)
     return SB__CODE__CODE_UNSPECIFIED;
 }
 
+void rig_tick(struct rig *self, int64_t duration_ms)
+{
+    self->wall_ms += duration_ms;
+    self->boot_ms += duration_ms;
+    step(self, &(struct core_event){.kind = CORE_EVENT_TIME});
+}
+
 void rig_pass(struct rig *self, int64_t duration_ms)
 {
     const int64_t end = self->boot_ms + duration_ms;

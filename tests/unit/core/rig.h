@@ -55,7 +55,8 @@ void rig_stop(struct rig *self);
 // The config is read again; the code of the answer.
 Sb__Code rig_reload(struct rig *self);
 
-// Lets time pass, step by step.
+// One look at what is due after so much time; and time that passes, step by step.
+void rig_tick(struct rig *self, int64_t duration_ms);
 void rig_pass(struct rig *self, int64_t duration_ms);
 
 // Sends a request; its reply, or NULL if there is none yet. Valid until the next step.
