@@ -1,6 +1,6 @@
-// The table of jobs: found by name, and woken when something of theirs is due. Each has at most one time in
-// wall time (its next slot, its data growing stale) and one in BOOTTIME (a retry, a service that is gone …);
-// whoever changes a job touches it, and its times are looked at anew when the step ends.
+// The table of jobs: found by name, and woken when something of theirs is due. Each has at most one moment by
+// the wall clock (its next slot, its data growing stale) and one in BOOTTIME (a retry, a service that is gone
+// …); whoever changes a job touches it, and its moments are looked at anew when the step ends.
 #include "broker/core/parts.h"
 
 #include <string.h>
