@@ -6,41 +6,45 @@
 
 enum { CLAIM = 77, OTHER = 1000 };
 
-static char *text(const char *words)
+// ---------------------------------------------------------------- whoever asks
+
+static void a_request_that_nobody_knows_is_refused(void **state)
 {
-    return (char *)(uintptr_t)words;
+    struct rig *self = *state;
+    Sb__Request request = SB__REQUEST__INIT;
+    const struct rig_client client = rig_comes(self, 1, 0, 0, NULL);
+    assert_int_equal(rig_ask(self, &client, &request)->code, SB__CODE__CODE_INVALID);
 }
 
-// A started core with a sync that runs every job, and one that only orders.
-static void start(struct rig *self, struct rig_client *sync, struct rig_client *order)
+static void a_session_whose_time_is_over_is_not_known_even_before_it_is_forgotten(void **state)
 {
-    *sync = (struct rig_client){.instance = 1, .process = 1};
-    *order = (struct rig_client){.instance = 2, .process = 1};
-    rig_start(self);
-    assert_int_equal(rig_hello(self, sync, PRICES, RIG_JOBS), SB__CODE__CODE_OK);
-    assert_int_equal(rig_hello(self, order, 0, 0), SB__CODE__CODE_OK);
+    struct rig *self = *state;
+    Sb__Ping ping = SB__PING__INIT;
+    struct rig_client client = rig_comes(self, 1, 0, 0, NULL);
+    assert_int_equal(RIG_ASK(self, &client, ping, PING, &ping)->code, SB__CODE__CODE_OK);
+    self->boot_ms += self->config.session_ttl_ms;
+    assert_int_equal(RIG_ASK(self, &client, ping, PING, &ping)->code, SB__CODE__CODE_NO_SESSION);
+    // A Hello needs none, whatever session it names.
+    assert_int_equal(rig_hello(self, &client, 0, 0)->code, SB__CODE__CODE_OK);
+    assert_int_equal(RIG_ASK(self, &client, ping, PING, &ping)->code, SB__CODE__CODE_OK);
 }
 
 // ---------------------------------------------------------------- Hello
 
 static Sb__Code greets(struct rig *self, const Sb__Hello *hello)
 {
-    Sb__Request request = SB__REQUEST__INIT;
     Sb__Hello message = *hello;
-    request.body_case = SB__REQUEST__BODY_HELLO;
-    request.hello = &message;
-    return rig_ask(self, NULL, &request)->code;
+    return RIG_ASK(self, NULL, hello, HELLO, &message)->code;
 }
 
 static void a_hello_without_a_name_or_a_number_of_its_own_is_refused(void **state)
 {
     struct rig *self = *state;
     Sb__Hello good = SB__HELLO__INIT;
-    rig_start(self);
-    good.name = text("sync");
+    good.name = rig_text("sync");
     good.instance = good.process = good.host = 5;
     Sb__Hello bad = good;
-    bad.name = text("");
+    bad.name = rig_text("");
     assert_int_equal(greets(self, &bad), SB__CODE__CODE_INVALID);
     bad = good;
     bad.instance = 0;
@@ -59,10 +63,9 @@ static void a_hello_for_too_much_or_for_nothing_that_has_a_name_is_refused(void 
     struct rig *self = *state;
     char *names[65];
     Sb__Hello hello = SB__HELLO__INIT;
-    rig_start(self);
     for (size_t i = 0; i < 65; i++)
         names[i] = self->names[PRICES];
-    hello.name = text("sync");
+    hello.name = rig_text("sync");
     hello.instance = hello.process = hello.host = 5;
     hello.jobs = names;
     hello.serves = names;
@@ -72,7 +75,7 @@ static void a_hello_for_too_much_or_for_nothing_that_has_a_name_is_refused(void 
     hello.n_serves = 9;
     assert_int_equal(greets(self, &hello), SB__CODE__CODE_INVALID);
     hello.n_serves = 1;
-    names[0] = text("");
+    names[0] = rig_text("");
     assert_int_equal(greets(self, &hello), SB__CODE__CODE_INVALID);
     names[0] = self->names[PRICES];
     assert_int_equal(greets(self, &hello), SB__CODE__CODE_OK);
@@ -80,98 +83,83 @@ static void a_hello_for_too_much_or_for_nothing_that_has_a_name_is_refused(void 
 
 // ---------------------------------------------------------------- Acquire
 
-static Sb__Code asks(struct rig *self, const struct rig_client *client, Sb__Acquire wish)
-{
-    return rig_acquire(self, client, &wish)->code;
-}
-
 static void a_claim_stands_for_one_wish_alone(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     const Sb__Acquire turn = rig_turn(self, PRICES, CLAIM);
-    const uint64_t token = rig_granted(self, &sync, turn);
+    const uint64_t token = rig_granted(self, &self->sync, turn);
     Sb__Acquire other = turn;
     other.run++;
-    assert_int_equal(asks(self, &sync, other), SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_acquire(self, &self->sync, other)->code, SB__CODE__CODE_CONFLICT);
     other = turn;
     other.mode = SB__MODE__MODE_EXCLUSIVE;
-    assert_int_equal(asks(self, &sync, other), SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_acquire(self, &self->sync, other)->code, SB__CODE__CODE_CONFLICT);
     other = turn;
-    other.resource = text("crm");
-    assert_int_equal(asks(self, &sync, other), SB__CODE__CODE_CONFLICT);
-    assert_int_equal(asks(self, &order, turn), SB__CODE__CODE_CONFLICT);
-    assert_int_equal(rig_granted(self, &sync, turn), token); // the same wish: the same lease
+    other.resource = rig_text("crm");
+    assert_int_equal(rig_acquire(self, &self->sync, other)->code, SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_acquire(self, &self->order, turn)->code, SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_granted(self, &self->sync, turn), token); // the same wish: the same lease
     // One that waits, too.
     const Sb__Acquire wish = rig_order(self, ERP, CLAIM + 1);
-    assert_int_equal(asks(self, &order, wish), SB__CODE__CODE_OK);
+    assert_int_equal(rig_acquire(self, &self->order, wish)->code, SB__CODE__CODE_OK);
     other = wish;
     other.mode = SB__MODE__MODE_SHARED;
-    assert_int_equal(asks(self, &order, other), SB__CODE__CODE_CONFLICT);
-    assert_int_equal(asks(self, &sync, wish), SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_acquire(self, &self->order, other)->code, SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_acquire(self, &self->sync, wish)->code, SB__CODE__CODE_CONFLICT);
     assert_int_equal(rig_resource(self, ERP)->waiting_exclusive, 1);
 }
 
 static void a_wish_needs_a_mode_and_a_claim(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     Sb__Acquire wish = rig_order(self, ERP, CLAIM);
     wish.mode = SB__MODE__MODE_UNSPECIFIED;
-    assert_int_equal(asks(self, &order, wish), SB__CODE__CODE_INVALID);
-    assert_int_equal(asks(self, &order, rig_order(self, ERP, 0)), SB__CODE__CODE_INVALID);
-    assert_int_equal(asks(self, &order, rig_order(self, ERP, CLAIM)), SB__CODE__CODE_OK);
+    assert_int_equal(rig_acquire(self, &self->order, wish)->code, SB__CODE__CODE_INVALID);
+    assert_int_equal(rig_acquire(self, &self->order, rig_order(self, ERP, 0))->code, SB__CODE__CODE_INVALID);
+    assert_int_equal(rig_acquire(self, &self->order, rig_order(self, ERP, CLAIM))->code, SB__CODE__CODE_OK);
 }
 
 // The job was bound to another store while a run of it was under way.
 static void a_run_that_another_store_took_is_not_the_new_owners(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     struct rig_client heir = {.instance = OTHER, .process = 1};
     Sb__Rebind rebind = SB__REBIND__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    start(self, &sync, &order);
-    (void)rig_granted(self, &sync, rig_turn(self, PRICES, CLAIM));
+    rig_begin(self);
+    (void)rig_granted(self, &self->sync, rig_turn(self, PRICES, CLAIM));
     rebind.name = self->names[PRICES];
-    request.body_case = SB__REQUEST__BODY_REBIND;
-    request.rebind = &rebind;
-    assert_int_equal(rig_ask(self, NULL, &request)->code, SB__CODE__CODE_OK);
-    assert_int_equal(rig_hello(self, &heir, PRICES, 1), SB__CODE__CODE_OK);
-    assert_int_equal(asks(self, &heir, rig_turn(self, PRICES, CLAIM + 1)), SB__CODE__CODE_CONFLICT);
+    assert_int_equal(RIG_ASK(self, NULL, rebind, REBIND, &rebind)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_hello(self, &heir, PRICES, 1)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_acquire(self, &heir, rig_turn(self, PRICES, CLAIM + 1))->code,
+                     SB__CODE__CODE_CONFLICT);
 }
 
 static void tickets_of_an_earlier_epoch_keep_their_order_and_no_other_is_believed(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
-    const uint64_t turn = rig_granted(self, &sync, rig_turn(self, PRICES, CLAIM));
+    rig_begin(self);
+    const uint64_t turn = rig_granted(self, &self->sync, rig_turn(self, PRICES, CLAIM));
     Sb__Acquire later = rig_order(self, ERP, CLAIM + 9);
     Sb__Acquire twin = rig_order(self, ERP, CLAIM + 5);
     Sb__Acquire made_up = rig_order(self, ERP, CLAIM + 1);
     later.ticket = twin.ticket = 7;
     made_up.ticket = UINT64_MAX;
     later.poll_ms = twin.poll_ms = 2000;
-    const Sb__Waiting *waiting = rig_acquire(self, &order, &made_up)->waiting;
+    const Sb__Waiting *waiting = rig_acquire(self, &self->order, made_up)->waiting;
     assert_true(waiting->ticket < UINT64_MAX);
     assert_true(waiting->ticket > 7);
-    assert_null(rig_acquire(self, &order, &later));
-    assert_null(rig_acquire(self, &order, &twin));
-    rig_release(self, &sync, turn, false);
+    assert_null(rig_acquire(self, &self->order, later));
+    assert_null(rig_acquire(self, &self->order, twin));
+    rig_release(self, &self->sync, turn, false);
     // Of the two with one ticket the lesser claim goes first, whoever asked first.
     assert_int_equal(self->update.replies[self->update.reply_count - 1].reply->body_case,
                      SB__REPLY__BODY_GRANTED);
     later.poll_ms = 0;
-    assert_int_equal(rig_acquire(self, &order, &later)->body_case, SB__REPLY__BODY_WAITING);
+    assert_int_equal(rig_acquire(self, &self->order, later)->body_case, SB__REPLY__BODY_WAITING);
     twin.poll_ms = 0;
-    assert_int_equal(rig_acquire(self, &order, &twin)->body_case, SB__REPLY__BODY_GRANTED);
+    assert_int_equal(rig_acquire(self, &self->order, twin)->body_case, SB__REPLY__BODY_GRANTED);
 }
 
 // ---------------------------------------------------------------- Release, Revoke
@@ -179,14 +167,12 @@ static void tickets_of_an_earlier_epoch_keep_their_order_and_no_other_is_believe
 static void a_lease_that_has_ended_is_not_given_back_before_it_has_settled(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     Sb__Acquire wish = rig_order(self, ERP, CLAIM);
     wish.settle_ms = 60000;
-    const uint64_t token = rig_granted(self, &order, wish);
+    const uint64_t token = rig_granted(self, &self->order, wish);
     rig_pass(self, 12000); // ttl and delay are over
-    rig_release(self, &order, token, false);
+    rig_release(self, &self->order, token, false);
     assert_int_equal(rig_resource(self, ERP)->token, token);
     rig_pass(self, 60000);
     assert_int_equal(rig_resource(self, ERP)->token, 0);
@@ -195,35 +181,29 @@ static void a_lease_that_has_ended_is_not_given_back_before_it_has_settled(void 
 static void a_revocation_that_names_a_resource_means_a_lease_of_that_one(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     Sb__Revoke revoke = SB__REVOKE__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    start(self, &sync, &order);
+    rig_begin(self);
     const Sb__Acquire wish = rig_order(self, ERP, CLAIM);
-    revoke.token = rig_granted(self, &order, wish);
-    revoke.resource = text("crm");
-    request.body_case = SB__REQUEST__BODY_REVOKE;
-    request.revoke = &revoke;
-    assert_int_equal(rig_ask(self, NULL, &request)->code, SB__CODE__CODE_NOT_FOUND);
-    assert_int_equal(rig_renew(self, &order, &wish, revoke.token)->code, SB__CODE__CODE_OK);
-    revoke.resource = text("erp");
-    assert_int_equal(rig_ask(self, NULL, &request)->code, SB__CODE__CODE_OK);
-    assert_int_equal(rig_renew(self, &order, &wish, revoke.token)->code, SB__CODE__CODE_LEASE_LOST);
+    revoke.token = rig_granted(self, &self->order, wish);
+    revoke.resource = rig_text("crm");
+    assert_int_equal(RIG_ASK(self, NULL, revoke, REVOKE, &revoke)->code, SB__CODE__CODE_NOT_FOUND);
+    assert_int_equal(rig_renew(self, &self->order, wish, revoke.token)->code, SB__CODE__CODE_OK);
+    revoke.resource = rig_text("erp");
+    assert_int_equal(RIG_ASK(self, NULL, revoke, REVOKE, &revoke)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &self->order, wish, revoke.token)->code, SB__CODE__CODE_LEASE_LOST);
 }
 
 static void a_lease_whose_run_has_ended_is_renewed_asked_to_yield_and_given_back(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     const Sb__Acquire turn = rig_turn(self, PRICES, CLAIM);
-    const uint64_t token = rig_granted(self, &sync, turn);
-    assert_int_equal(rig_report(self, &sync, PRICES, turn.run, 1, true), SB__CODE__CODE_OK);
-    assert_int_equal(asks(self, &order, rig_order(self, ERP, CLAIM + 1)), SB__CODE__CODE_OK);
-    assert_true(rig_renew(self, &sync, &turn, token)->renewed->yield);
-    rig_release(self, &sync, token, false);
+    const uint64_t token = rig_granted(self, &self->sync, turn);
+    assert_int_equal(rig_report(self, &self->sync, PRICES, turn.run, 1, true), SB__CODE__CODE_OK);
+    assert_int_equal(rig_acquire(self, &self->order, rig_order(self, ERP, CLAIM + 1))->code,
+                     SB__CODE__CODE_OK);
+    assert_true(rig_renew(self, &self->sync, turn, token)->renewed->yield);
+    rig_release(self, &self->sync, token, false);
     assert_int_equal(rig_resource(self, ERP)->shared, 0);
     assert_int_equal(rig_job(self, PRICES)->last->stage, SB__STAGE__STAGE_SUCCEEDED);
 }
@@ -231,18 +211,16 @@ static void a_lease_whose_run_has_ended_is_renewed_asked_to_yield_and_given_back
 static void a_lease_in_the_journal_is_stored_again_when_its_life_grew_longer(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     Sb__Acquire wish = rig_order(self, ERP, CLAIM);
     wish.settle_ms = 60000;
-    const uint64_t token = rig_granted(self, &order, wish);
+    const uint64_t token = rig_granted(self, &self->order, wish);
     assert_int_equal(self->records[CORE_TABLE_LEASE], 1);
     self->resources[ERP].lease_ttl_ms = 20000;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
-    assert_int_equal(rig_renew(self, &order, &wish, token)->renewed->ttl_ms, 20000);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &self->order, wish, token)->renewed->ttl_ms, 20000);
     assert_int_equal(self->records[CORE_TABLE_LEASE], 2);
-    (void)rig_renew(self, &order, &wish, token);
+    (void)rig_renew(self, &self->order, wish, token);
     assert_int_equal(self->records[CORE_TABLE_LEASE], 2);
 }
 
@@ -251,35 +229,26 @@ static void a_lease_in_the_journal_is_stored_again_when_its_life_grew_longer(voi
 static void a_report_says_the_result_of_a_job_that_there_is(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     Sb__Result result = SB__RESULT__INIT;
     Sb__Report report = SB__REPORT__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    start(self, &sync, &order);
-    request.body_case = SB__REQUEST__BODY_REPORT;
-    request.report = &report;
-    report.job = text("nothing");
+    rig_begin(self);
+    report.job = rig_text("nothing");
     report.result = &result;
-    assert_int_equal(rig_ask(self, &sync, &request)->code, SB__CODE__CODE_NOT_FOUND);
+    assert_int_equal(RIG_ASK(self, &self->sync, report, REPORT, &report)->code, SB__CODE__CODE_NOT_FOUND);
     report.job = self->names[PRICES];
     report.result = NULL;
-    assert_int_equal(rig_ask(self, &sync, &request)->code, SB__CODE__CODE_INVALID);
-    assert_int_equal(rig_report(self, &order, PRICES, self->runs[PRICES], 1, true), SB__CODE__CODE_CONFLICT);
+    assert_int_equal(RIG_ASK(self, &self->sync, report, REPORT, &report)->code, SB__CODE__CODE_INVALID);
+    assert_int_equal(rig_report(self, &self->order, PRICES, self->runs[PRICES], 1, true),
+                     SB__CODE__CODE_CONFLICT);
     assert_non_null(rig_job(self, PRICES)->current);
 }
 
 static void times_that_make_no_sense_count_as_no_time(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     Sb__Result result = SB__RESULT__INIT;
     Sb__Report report = SB__REPORT__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    start(self, &sync, &order);
-    request.body_case = SB__REQUEST__BODY_REPORT;
-    request.report = &report;
+    rig_begin(self);
     report.result = &result;
     report.attempt = 1;
     result.ok = true;
@@ -288,12 +257,17 @@ static void times_that_make_no_sense_count_as_no_time(void **state)
     result.ended_ms = self->wall_ms;
     report.job = self->names[PRICES];
     report.run = self->runs[PRICES];
-    assert_int_equal(rig_ask(self, &sync, &request)->code, SB__CODE__CODE_OK);
+    assert_int_equal(RIG_ASK(self, &self->sync, report, REPORT, &report)->code, SB__CODE__CODE_OK);
     result.started_ms = self->wall_ms;
     result.ended_ms = self->wall_ms - 5000; // the clock was set back
     report.job = self->names[STOCKS];
     report.run = self->runs[STOCKS];
-    assert_int_equal(rig_ask(self, &sync, &request)->code, SB__CODE__CODE_OK);
+    assert_int_equal(RIG_ASK(self, &self->sync, report, REPORT, &report)->code, SB__CODE__CODE_OK);
+    result.started_ms = result.ended_ms = 0;
+    report.job = self->names[PEOPLE];
+    report.run = self->runs[PEOPLE];
+    assert_int_equal(RIG_ASK(self, &self->sync, report, REPORT, &report)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_job(self, PEOPLE)->last_success_ms, self->wall_ms);
     assert_int_equal(rig_job(self, PRICES)->duration->max_ms, 0);
     assert_int_equal(rig_job(self, STOCKS)->duration->max_ms, 0);
     assert_int_equal(rig_job(self, STOCKS)->runs, 1);
@@ -303,32 +277,31 @@ static void times_that_make_no_sense_count_as_no_time(void **state)
 static void a_late_good_report_ends_the_run_until_the_next_attempt_fetches(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     uint64_t first[RIG_JOBS];
-    start(self, &sync, &order);
+    rig_begin(self);
     for (size_t i = 0; i < RIG_JOBS; i++) {
         first[i] = self->runs[i];
-        rig_release(self, &sync, rig_granted(self, &sync, rig_turn(self, i, CLAIM + i)), false);
+        rig_release(self, &self->sync, rig_granted(self, &self->sync, rig_turn(self, i, CLAIM + i)), false);
     }
-    sync.process++;
-    assert_int_equal(rig_hello_anew(self, &sync, PRICES, RIG_JOBS), SB__CODE__CODE_OK);
+    self->sync.process++;
+    assert_int_equal(rig_hello_anew(self, &self->sync, PRICES, RIG_JOBS)->code, SB__CODE__CODE_OK);
     assert_int_equal(self->stages[PRICES], SB__STAGE__STAGE_LOST);
     rig_pass(self, 30000);
     assert_int_equal(self->attempts[PRICES], 2);
-    const uint64_t token = rig_granted(self, &sync, rig_turn(self, STOCKS, CLAIM + 10));
-    (void)rig_granted(self, &order, rig_order(self, CRM, CLAIM + 11));
-    assert_int_equal(asks(self, &sync, rig_turn(self, PEOPLE, CLAIM + 12)), SB__CODE__CODE_OK);
+    const uint64_t token = rig_granted(self, &self->sync, rig_turn(self, STOCKS, CLAIM + 10));
+    (void)rig_granted(self, &self->order, rig_order(self, CRM, CLAIM + 11));
+    assert_int_equal(rig_acquire(self, &self->sync, rig_turn(self, PEOPLE, CLAIM + 12))->code,
+                     SB__CODE__CODE_OK);
     // A bad one of the earlier attempt means nothing any more.
-    assert_int_equal(rig_report(self, &sync, PRICES, first[PRICES], 1, false), SB__CODE__CODE_OK);
+    assert_int_equal(rig_report(self, &self->sync, PRICES, first[PRICES], 1, false), SB__CODE__CODE_OK);
     assert_int_equal(self->stages[PRICES], SB__STAGE__STAGE_DUE);
-    assert_int_equal(rig_report(self, &sync, PRICES, first[PRICES], 1, true), SB__CODE__CODE_OK);
+    assert_int_equal(rig_report(self, &self->sync, PRICES, first[PRICES], 1, true), SB__CODE__CODE_OK);
     assert_int_equal(self->stages[PRICES], SB__STAGE__STAGE_SUCCEEDED);
-    assert_int_equal(rig_report(self, &sync, PEOPLE, first[PEOPLE], 1, true), SB__CODE__CODE_OK);
+    assert_int_equal(rig_report(self, &self->sync, PEOPLE, first[PEOPLE], 1, true), SB__CODE__CODE_OK);
     assert_int_equal(self->stages[PEOPLE], SB__STAGE__STAGE_SUCCEEDED);
-    assert_int_equal(rig_report(self, &sync, STOCKS, first[STOCKS], 1, true), SB__CODE__CODE_OK);
+    assert_int_equal(rig_report(self, &self->sync, STOCKS, first[STOCKS], 1, true), SB__CODE__CODE_OK);
     assert_int_equal(self->stages[STOCKS], SB__STAGE__STAGE_FETCHING);
-    rig_release(self, &sync, token, false);
+    rig_release(self, &self->sync, token, false);
 }
 
 // ---------------------------------------------------------------- Trigger
@@ -336,7 +309,6 @@ static void a_late_good_report_ends_the_run_until_the_next_attempt_fetches(void 
 static void a_trigger_is_a_persons_or_a_webhooks(void **state)
 {
     struct rig *self = *state;
-    rig_start(self);
     assert_int_equal(rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_SCHEDULE)->code,
                      SB__CODE__CODE_INVALID);
     assert_int_equal(rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_UNSPECIFIED)->code, SB__CODE__CODE_OK);
@@ -345,12 +317,11 @@ static void a_trigger_is_a_persons_or_a_webhooks(void **state)
 static void a_request_of_no_number_is_never_taken_for_a_repeat(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
-    (void)rig_granted(self, &sync, rig_turn(self, PRICES, CLAIM));
+    rig_begin(self);
+    (void)rig_granted(self, &self->sync, rig_turn(self, PRICES, CLAIM));
     self->id = UINT64_MAX; // the next one is 0
-    const Sb__Triggered *triggered = rig_trigger(self, &sync, PRICES, SB__CAUSE__CAUSE_MANUAL)->triggered;
+    const Sb__Triggered *triggered =
+        rig_trigger(self, &self->sync, PRICES, SB__CAUSE__CAUSE_MANUAL)->triggered;
     assert_true(triggered->run > self->runs[PRICES]);
     assert_false(triggered->merged);
 }
@@ -358,16 +329,14 @@ static void a_request_of_no_number_is_never_taken_for_a_repeat(void **state)
 static void a_webhook_makes_no_run_wait_that_a_person_asked_for(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     const uint64_t run = self->runs[PRICES];
-    (void)rig_granted(self, &sync, rig_turn(self, PRICES, CLAIM));
+    (void)rig_granted(self, &self->sync, rig_turn(self, PRICES, CLAIM));
     const uint64_t next = rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_MANUAL)->triggered->run;
     const Sb__Triggered *triggered = rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_WEBHOOK)->triggered;
     assert_int_equal(triggered->run, next);
     assert_true(triggered->merged);
-    assert_int_equal(rig_report(self, &sync, PRICES, run, 1, true), SB__CODE__CODE_OK);
+    assert_int_equal(rig_report(self, &self->sync, PRICES, run, 1, true), SB__CODE__CODE_OK);
     assert_int_equal(self->runs[PRICES], next); // at once
 }
 
@@ -376,54 +345,60 @@ static void a_webhook_makes_no_run_wait_that_a_person_asked_for(void **state)
 static void while_the_broker_stops_nothing_is_granted_and_no_config_taken(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
-    const uint64_t token = rig_granted(self, &sync, rig_turn(self, PRICES, CLAIM));
-    assert_int_equal(asks(self, &order, rig_order(self, ERP, CLAIM + 1)), SB__CODE__CODE_OK);
+    rig_begin(self);
+    const uint64_t token = rig_granted(self, &self->sync, rig_turn(self, PRICES, CLAIM));
+    assert_int_equal(rig_acquire(self, &self->order, rig_order(self, ERP, CLAIM + 1))->code,
+                     SB__CODE__CODE_OK);
     rig_stop(self);
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_INVALID);
-    rig_release(self, &sync, token, false);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_INVALID);
+    rig_release(self, &self->sync, token, false);
     Sb__Acquire wish = rig_order(self, ERP, CLAIM + 1);
-    assert_int_equal(rig_acquire(self, &order, &wish)->body_case, SB__REPLY__BODY_WAITING);
+    assert_int_equal(rig_acquire(self, &self->order, wish)->body_case, SB__REPLY__BODY_WAITING);
     const uint64_t stored = self->records[CORE_TABLE_META];
     rig_stop(self); // a second time changes nothing
     assert_int_equal(self->records[CORE_TABLE_META], stored);
 }
 
+static void a_pause_whose_last_waiter_left_while_the_broker_stops_is_told_without_one(void **state)
+{
+    struct rig *self = *state;
+    const struct rig_client sync = rig_comes(self, 1, STOCKS, 1, NULL);
+    assert_int_equal(rig_acquire(self, &sync, rig_turn(self, STOCKS, 4))->body_case, SB__REPLY__BODY_GRANTED);
+    (void)rig_acquire(self, &sync, rig_order(self, ERP, 5));
+    rig_stop(self);
+    assert_string_equal(rig_state(self, "", "", 0)->resources[0]->holder, "sync");
+    Sb__Withdraw withdraw = SB__WITHDRAW__INIT;
+    withdraw.claim = 5;
+    assert_int_equal(RIG_ASK(self, &sync, withdraw, WITHDRAW, &withdraw)->code, SB__CODE__CODE_OK);
+    const Sb__ResourceState *seen = rig_state(self, "", "", 0)->resources[0];
+    assert_int_equal(seen->phase, SB__PHASE__PHASE_DRAINING);
+    assert_string_equal(seen->holder, "");
+    assert_int_equal(seen->n_blockers, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_hello_without_a_name_or_a_number_of_its_own_is_refused, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_hello_for_too_much_or_for_nothing_that_has_a_name_is_refused,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_claim_stands_for_one_wish_alone, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_wish_needs_a_mode_and_a_claim, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_run_that_another_store_took_is_not_the_new_owners, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(tickets_of_an_earlier_epoch_keep_their_order_and_no_other_is_believed,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_lease_that_has_ended_is_not_given_back_before_it_has_settled,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_revocation_that_names_a_resource_means_a_lease_of_that_one,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_lease_whose_run_has_ended_is_renewed_asked_to_yield_and_given_back,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_lease_in_the_journal_is_stored_again_when_its_life_grew_longer,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_report_says_the_result_of_a_job_that_there_is, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(times_that_make_no_sense_count_as_no_time, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_late_good_report_ends_the_run_until_the_next_attempt_fetches,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_trigger_is_a_persons_or_a_webhooks, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_request_of_no_number_is_never_taken_for_a_repeat, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_webhook_makes_no_run_wait_that_a_person_asked_for, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(while_the_broker_stops_nothing_is_granted_and_no_config_taken,
-                                        rig_set_up, rig_tear_down),
+        RIG_TEST(a_request_that_nobody_knows_is_refused),
+        RIG_TEST(a_session_whose_time_is_over_is_not_known_even_before_it_is_forgotten),
+        RIG_TEST(a_hello_without_a_name_or_a_number_of_its_own_is_refused),
+        RIG_TEST(a_hello_for_too_much_or_for_nothing_that_has_a_name_is_refused),
+        RIG_TEST(a_claim_stands_for_one_wish_alone),
+        RIG_TEST(a_wish_needs_a_mode_and_a_claim),
+        RIG_TEST(a_run_that_another_store_took_is_not_the_new_owners),
+        RIG_TEST(tickets_of_an_earlier_epoch_keep_their_order_and_no_other_is_believed),
+        RIG_TEST(a_lease_that_has_ended_is_not_given_back_before_it_has_settled),
+        RIG_TEST(a_revocation_that_names_a_resource_means_a_lease_of_that_one),
+        RIG_TEST(a_lease_whose_run_has_ended_is_renewed_asked_to_yield_and_given_back),
+        RIG_TEST(a_lease_in_the_journal_is_stored_again_when_its_life_grew_longer),
+        RIG_TEST(a_report_says_the_result_of_a_job_that_there_is),
+        RIG_TEST(times_that_make_no_sense_count_as_no_time),
+        RIG_TEST(a_late_good_report_ends_the_run_until_the_next_attempt_fetches),
+        RIG_TEST(a_trigger_is_a_persons_or_a_webhooks),
+        RIG_TEST(a_request_of_no_number_is_never_taken_for_a_repeat),
+        RIG_TEST(a_webhook_makes_no_run_wait_that_a_person_asked_for),
+        RIG_TEST(while_the_broker_stops_nothing_is_granted_and_no_config_taken),
+        RIG_TEST(a_pause_whose_last_waiter_left_while_the_broker_stops_is_told_without_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

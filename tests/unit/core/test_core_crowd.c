@@ -1,322 +1,335 @@
-// The core with very many jobs, names and calls: nothing from outside fills a step or a table to overflowing,
-// and a full table turns the newcomer away and disturbs nobody else.
-#include "broker/core/core.h"
+// More at once than fits into one step or a table: the next step goes on with it, nothing is lost, and a full
+// table turns the newcomer away and disturbs nobody else.
+#include "tests/unit/core/rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-enum { JOBS = 1000, A_SESSION = 64, CALLS = 40000, TOLD_A_BEAT = 64 };
-
-struct fixture {
-    void *memory; // of the core
-    struct core *core;
-    struct core_update update; // of the last step
-    struct core_job_config jobs[JOBS];
-    char names[JOBS][16];
-    uint64_t runs[JOBS]; // as last ticked
-    unsigned told[JOBS]; // ticks of it, repeats included
-    int64_t boot_ms, wall_ms;
-    uint64_t session, id;
-    unsigned answers; // NO_SERVICE replies so far
-    unsigned lost;    // runs that were told as lost
+enum {
+    JOBS = 1088, // 17 sessions' worth
+    SERVICES = JOBS / RIG_SESSION_JOBS,
+    VERY_MANY_JOBS = 4200, // more topics than a beat repeats
+    LEASES = 1024,         // that can be held at once
+    ORDERS = 3000,
+    ORDER = 100000,
+    CALLS = 40000,
+    SEQS_A_BEAT = 4096,
+    TOLD_A_BEAT = 64
 };
 
-static const struct core_resource_config RESOURCE = {.name = "erp",
-                                                     .capacity = 1,
-                                                     .lease_ttl_ms = 10000,
-                                                     .grant_delay_ms = 1000,
-                                                     .max_exclusive_ms = 600000,
-                                                     .max_exclusive_streak_ms = 900000,
-                                                     .aging_ms = 600000};
-
-static void hear(struct fixture *self)
+// A core of so many jobs, which all are due at its start.
+static void start(struct rig *self, uint32_t jobs)
 {
-    for (size_t i = 0; i < self->update.publication_count; i++) {
-        const Sb__Event *event = self->update.publications[i].event;
-        if (event->body_case == SB__EVENT__BODY_TICK) {
-            const size_t job = strtoul(event->tick->job + 1, NULL, 10);
-            self->runs[job] = event->tick->run;
-            self->told[job]++;
-        }
-        if (event->body_case == SB__EVENT__BODY_RUN && event->run->stage == SB__STAGE__STAGE_LOST)
-            self->lost++;
+    self->config.job_count = self->config.jobs_max = jobs;
+    self->config.calls_max = CALLS;
+    self->jobs[PEOPLE].resource = ERP;
+    for (size_t i = 0; i < jobs; i++) {
+        self->jobs[i].every_ms = 86400000;
+        self->jobs[i].fresh_within_ms = 2 * 86400000;
     }
-    for (size_t i = 0; i < self->update.reply_count; i++)
-        self->answers += self->update.replies[i].reply->code == SB__CODE__CODE_NO_SERVICE ? 1 : 0;
+    rig_start(self);
 }
 
-static void step(struct fixture *self, struct core_event *event)
+// Enough jobs for every lease that there can be, and sessions that run them.
+static void begin(struct rig *self, uint32_t jobs, struct rig_client services[SERVICES])
 {
-    event->boot_ms = self->boot_ms;
-    event->wall_ms = self->wall_ms;
-    event->durable = self->core != NULL ? core_update_number(self->core) : 0;
-    core_step(self->core, event, &self->update);
-    hear(self);
+    self->resources[ERP].capacity = 2000;
+    self->resources[ERP].lease_ttl_ms = 300000;
+    start(self, jobs);
+    for (size_t i = 0; i < SERVICES; i++)
+        services[i] = rig_comes(self, i + 1, i * RIG_SESSION_JOBS, RIG_SESSION_JOBS, NULL);
 }
 
-// Takes all deadlines up to a time from now.
-static void pass(struct fixture *self, int64_t duration_ms)
+// Every job that a session runs asks for its turn, and waits for the answer; the count of those that got it.
+static size_t everybody_asks(struct rig *self, const struct rig_client *services)
 {
-    const int64_t end = self->boot_ms + duration_ms;
-    while (core_deadline(self->core) <= end) {
-        const int64_t at = core_deadline(self->core);
-        if (at > self->boot_ms) {
-            self->wall_ms += at - self->boot_ms;
-            self->boot_ms = at;
-        }
-        step(self, &(struct core_event){.kind = CORE_EVENT_TIME});
-    }
-    self->wall_ms += end - self->boot_ms;
-    self->boot_ms = end;
-    core_check(self->core);
-}
-
-static const Sb__Reply *ask(struct fixture *self, Sb__Request *request)
-{
-    request->id = ++self->id;
-    request->session = self->session;
-    struct core_event event = {.kind = CORE_EVENT_REQUEST};
-    event.request.peer = 1;
-    event.request.request = request;
-    step(self, &event);
-    for (size_t i = 0; i < self->update.reply_count; i++) {
-        if (self->update.replies[i].reply->id == request->id)
-            return self->update.replies[i].reply;
-    }
-    return NULL;
-}
-
-// Says Hello for some jobs from `first` on, and for calls; the code of the answer.
-static Sb__Code hello(struct fixture *self, uint64_t instance, size_t first, size_t jobs, char **serves,
-                      size_t serve_count)
-{
-    char *names[A_SESSION];
-    Sb__Hello message = SB__HELLO__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    for (size_t i = 0; i < jobs; i++)
-        names[i] = self->names[first + i];
-    message.name = (char *)(uintptr_t) "sync";
-    message.instance = message.process = instance;
-    message.host = 1;
-    message.jobs = names;
-    message.n_jobs = jobs;
-    message.serves = serves;
-    message.n_serves = serve_count;
-    // It lists every run, so that none is lost yet.
-    static Sb__RunState states[JOBS];
-    static Sb__RunState *runs[JOBS];
+    size_t granted = 0;
     for (size_t i = 0; i < JOBS; i++) {
-        sb__run_state__init(&states[i]);
-        states[i].run = self->runs[i];
-        runs[i] = &states[i];
+        Sb__Acquire turn = rig_turn(self, i, i + 1);
+        turn.poll_ms = 60000;
+        const Sb__Reply *reply = rig_acquire(self, &services[i / RIG_SESSION_JOBS], turn);
+        granted += reply != NULL && reply->body_case == SB__REPLY__BODY_GRANTED ? 1 : 0;
     }
-    message.runs = runs;
-    message.n_runs = jobs > 0 ? JOBS : 0;
-    request.body_case = SB__REQUEST__BODY_HELLO;
-    request.hello = &message;
-    const uint64_t before = self->session;
-    self->session = 0;
-    const Sb__Reply *reply = ask(self, &request);
-    self->session = reply->code == SB__CODE__CODE_OK ? reply->welcome->session : before;
-    return reply->code;
+    return granted;
 }
 
-static int set_up(void **state)
-{
-    struct fixture *self = calloc(1, sizeof *self);
-    assert_non_null(self);
-    for (size_t i = 0; i < JOBS; i++) {
-        (void)snprintf(self->names[i], sizeof self->names[i], "j%04zu", i);
-        self->jobs[i] = (struct core_job_config){.name = self->names[i],
-                                                 .every_ms = 3600000,
-                                                 .priority = 3,
-                                                 .pause_timeout_ms = 60000,
-                                                 .max_yields = 3,
-                                                 .stall_ms = 60000,
-                                                 .retry_after_ms = 30000,
-                                                 .fresh_within_ms = 7200000,
-                                                 .catches_up = true};
-    }
-    const struct core_config config = {.resources = &RESOURCE,
-                                       .resource_count = 1,
-                                       .jobs = self->jobs,
-                                       .job_count = JOBS,
-                                       .jobs_max = JOBS,
-                                       .resources_max = 1,
-                                       .beat_ms = 1000,
-                                       .session_ttl_ms = 3600000,
-                                       .sessions_max = 8,
-                                       .waiters_max = 2000,
-                                       .calls_max = CALLS,
-                                       .version = "test",
-                                       .profile = ""};
-    self->memory = calloc(1, core_size(&config, NULL));
-    assert_non_null(self->memory);
-    self->core = core_init(self->memory, &config);
-    self->boot_ms = 1000000;
-    self->wall_ms = INT64_C(1700000000000);
-    step(self, &(struct core_event){.kind = CORE_EVENT_START});
-    pass(self, 0);
-    *state = self;
-    return 0;
-}
+// ---------------------------------------------------------------- ticks and beats
 
-static int tear_down(void **state)
+static void every_job_is_due_at_the_start_though_they_are_more_than_one_step_can_tell(void **state)
 {
-    struct fixture *self = *state;
-    free(self->memory);
-    free(self);
-    return 0;
+    struct rig *self = *state;
+    start(self, JOBS);
+    for (size_t i = 0; i < JOBS; i++)
+        assert_int_equal(self->ticks[i], 1);
 }
 
 // At most 64 a beat, and each of them in its turn: a thousand jobs are told again within sixteen beats.
 static void due_runs_are_told_again_with_each_beat_each_in_its_turn(void **state)
 {
-    struct fixture *self = *state;
-    for (size_t i = 0; i < JOBS; i++)
-        assert_int_equal(self->told[i], 1);
-    pass(self, 1000);
-    unsigned told = 0;
-    for (size_t i = 0; i < JOBS; i++)
-        told += self->told[i] - 1;
+    enum { THOUSAND = 1000 };
+    struct rig *self = *state;
+    start(self, THOUSAND);
+    rig_pass(self, 1000);
+    uint64_t told = 0;
+    for (size_t i = 0; i < THOUSAND; i++)
+        told += self->ticks[i] - 1;
     assert_int_equal(told, TOLD_A_BEAT);
-    pass(self, 15000);
-    for (size_t i = 0; i < JOBS; i++)
-        assert_int_equal(self->told[i] >= 2, true);
+    rig_pass(self, 15000);
+    for (size_t i = 0; i < THOUSAND; i++)
+        assert_true(self->ticks[i] >= 2);
 }
+
+static void a_beat_repeats_so_many_seqs_and_no_more(void **state)
+{
+    struct rig *self = *state;
+    start(self, VERY_MANY_JOBS);
+    rig_pass(self, 1000);
+    assert_int_equal(self->beats, 1);
+    assert_int_equal(self->seqs, SEQS_A_BEAT);
+}
+
+// ---------------------------------------------------------------- names and runs
 
 static void a_full_table_of_names_turns_the_newcomer_away(void **state)
 {
-    struct fixture *self = *state;
-    char name[8][16];
-    char *serves[8];
-    size_t hellos = 0;
+    enum { NAMES = 8 };
+    struct rig *self = *state;
+    self->config.sessions_max = 8;
+    start(self, JOBS);
+    struct rig_client known = rig_comes(self, 7, PRICES, RIG_JOBS, NULL);
+    char name[NAMES][16];
+    char *serves[NAMES];
+    Sb__Hello hello = SB__HELLO__INIT;
+    hello.name = rig_text("many");
+    hello.instance = hello.process = hello.host = 8;
+    hello.serves = serves;
+    hello.n_serves = NAMES;
     Sb__Code code = SB__CODE__CODE_OK;
-    assert_int_equal(hello(self, 7, 0, 8, NULL, 0), SB__CODE__CODE_OK);
-    for (; code == SB__CODE__CODE_OK && hellos < JOBS; hellos++) {
-        for (size_t i = 0; i < 8; i++) {
-            (void)snprintf(name[i], sizeof name[i], "c%zu", hellos * 8 + i);
+    for (size_t hellos = 0; code == SB__CODE__CODE_OK && hellos < JOBS; hellos++) {
+        for (size_t i = 0; i < NAMES; i++) {
+            (void)snprintf(name[i], sizeof name[i], "c%zu", hellos * NAMES + i);
             serves[i] = name[i];
         }
-        code = hello(self, 8, 0, 0, serves, 8);
-        core_check(self->core);
+        code = RIG_ASK(self, NULL, hello, HELLO, &hello)->code;
     }
     assert_int_equal(code, SB__CODE__CODE_BUSY);
     // Nobody else is disturbed: who is known says Hello as ever.
-    assert_int_equal(hello(self, 7, 0, 8, NULL, 0), SB__CODE__CODE_OK);
+    assert_int_equal(rig_hello(self, &known, PRICES, RIG_JOBS)->code, SB__CODE__CODE_OK);
 }
 
 // One process took every run, and its next Hello knows none of them: more than one step can tell.
-static void a_service_that_forgot_a_thousand_runs_loses_them_step_by_step(void **state)
+static void a_service_that_forgot_two_thousand_runs_loses_them_step_by_step(void **state)
 {
-    struct fixture *self = *state;
-    for (size_t first = 0; first + A_SESSION <= JOBS; first += A_SESSION) {
-        assert_int_equal(hello(self, 7, first, A_SESSION, NULL, 0), SB__CODE__CODE_OK);
-        for (size_t i = first; i < first + A_SESSION; i++) {
-            Sb__Acquire acquire = SB__ACQUIRE__INIT;
-            Sb__Request request = SB__REQUEST__INIT;
-            acquire.resource = (char *)(uintptr_t)RESOURCE.name;
-            acquire.mode = SB__MODE__MODE_SHARED;
-            acquire.job = self->names[i];
-            acquire.run = self->runs[i];
-            acquire.attempt = 1;
-            acquire.claim = i + 1;
-            acquire.poll_ms = 2000;
-            request.body_case = SB__REQUEST__BODY_ACQUIRE;
-            request.acquire = &acquire;
-            (void)ask(self, &request);
-        }
+    enum { TWICE = 2 * JOBS };
+    struct rig *self = *state;
+    struct rig_client client = {.instance = 7, .process = 1};
+    self->resources[ERP].capacity = 1;
+    start(self, TWICE);
+    for (size_t i = 0; i < TWICE; i++) {
+        if (i % RIG_SESSION_JOBS == 0)
+            assert_int_equal(rig_hello(self, &client, i, RIG_SESSION_JOBS)->code, SB__CODE__CODE_OK);
+        Sb__Acquire turn = rig_turn(self, i, i + 1);
+        turn.poll_ms = 2000;
+        (void)rig_acquire(self, &client, turn);
     }
-    assert_int_equal(hello(self, 7, 0, 0, NULL, 0), SB__CODE__CODE_OK);
-    pass(self, 0);
-    assert_int_equal(self->lost, JOBS / A_SESSION * A_SESSION);
+    assert_int_equal(rig_hello_anew(self, &client, 0, 0)->code, SB__CODE__CODE_OK);
+    assert_true(core_deadline(self->core) <= self->boot_ms);
+    rig_pass(self, 0);
+    for (size_t i = 0; i < TWICE; i++)
+        assert_int_equal(self->stages[i], SB__STAGE__STAGE_LOST);
+}
+
+// ---------------------------------------------------------------- calls
+
+static void many_call(struct rig *self)
+{
+    for (int i = 0; i < CALLS; i++)
+        (void)rig_call(self, "clerk", "", 60000);
+    assert_int_equal(self->answers[SB__CODE__CODE_NO_SERVICE], 0);
 }
 
 static void the_calls_of_a_service_that_left_are_all_answered_step_by_step(void **state)
 {
-    struct fixture *self = *state;
-    char *serves[] = {self->names[0]};
-    assert_int_equal(hello(self, 7, 0, 0, serves, 1), SB__CODE__CODE_OK);
-    for (int i = 0; i < CALLS; i++) {
-        Sb__Call call = SB__CALL__INIT;
-        Sb__Request request = SB__REQUEST__INIT;
-        call.service = self->names[0];
-        call.method = (char *)(uintptr_t) "get";
-        call.timeout_ms = 60000;
-        request.body_case = SB__REQUEST__BODY_CALL;
-        request.call = &call;
-        (void)ask(self, &request);
-    }
-    assert_int_equal(self->answers, 0);
+    struct rig *self = *state;
     Sb__Bye bye = SB__BYE__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    request.body_case = SB__REQUEST__BODY_BYE;
-    request.bye = &bye;
-    (void)ask(self, &request);
-    pass(self, 0);
-    assert_int_equal(self->answers, CALLS);
+    start(self, RIG_JOBS);
+    const struct rig_client clerk = rig_comes(self, 7, 0, 0, "clerk");
+    many_call(self);
+    (void)RIG_ASK(self, &clerk, bye, BYE, &bye);
+    rig_pass(self, 0);
+    assert_int_equal(self->answers[SB__CODE__CODE_NO_SERVICE], CALLS);
 }
+
+// The calls alone are more than one step answers; the Welcome of its next process finds its room all the
+// same.
+static void a_service_that_left_very_many_calls_behind_is_welcome_again(void **state)
+{
+    struct rig *self = *state;
+    start(self, VERY_MANY_JOBS);
+    struct rig_client clerk = rig_comes(self, 1, 0, 0, "clerk");
+    many_call(self);
+    clerk.process++;
+    assert_int_equal(rig_hello(self, &clerk, 0, RIG_SESSION_JOBS)->welcome->state->n_jobs, RIG_SESSION_JOBS);
+    rig_pass(self, 0);
+    assert_int_equal(self->answers[SB__CODE__CODE_NO_SERVICE], CALLS);
+}
+
+// Its session ends with a beat that has very many topics to repeat.
+static void the_beat_with_which_a_service_of_very_many_calls_is_gone_has_its_room(void **state)
+{
+    struct rig *self = *state;
+    self->config.session_ttl_ms = 1;
+    start(self, VERY_MANY_JOBS);
+    (void)rig_comes(self, 1, 0, 0, "clerk");
+    many_call(self);
+    rig_tick(self, 1000);
+    assert_int_equal(self->seqs, SEQS_A_BEAT);
+    rig_pass(self, 0);
+    assert_int_equal(self->answers[SB__CODE__CODE_NO_SERVICE], CALLS);
+}
+
+// ---------------------------------------------------------------- leases
+
+static void a_thousand_turns_are_granted_when_an_order_ends_and_no_more_than_there_can_be(void **state)
+{
+    struct rig *self = *state;
+    struct rig_client services[SERVICES];
+    begin(self, JOBS, services);
+    const uint64_t token = rig_granted(self, &services[0], rig_order(self, ERP, ORDER));
+    assert_int_equal(everybody_asks(self, services), 0);
+    rig_release(self, &services[0], token, false);
+    assert_true(rig_resource(self, ERP)->shared < LEASES); // as many as one step can tell
+    rig_pass(self, 0);
+    assert_int_equal(rig_resource(self, ERP)->shared, LEASES);
+    assert_int_equal(rig_resource(self, ERP)->waiting_shared, JOBS - LEASES);
+    // An order of another resource has to wait for a place, too.
+    assert_int_equal(rig_acquire(self, &services[0], rig_order(self, CRM, ORDER + 1))->body_case,
+                     SB__REPLY__BODY_WAITING);
+    core_check(self->core);
+}
+
+// In the same step as the leases a waiter loses its place, a hold ends, a call has had its time, and a beat
+// has very many topics to repeat.
+static void a_thousand_leases_that_end_at_once_end_step_by_step_with_all_else_that_is_due(void **state)
+{
+    struct rig *self = *state;
+    struct rig_client services[SERVICES];
+    begin(self, VERY_MANY_JOBS, services);
+    assert_int_equal(everybody_asks(self, services), LEASES);
+    (void)rig_comes(self, SERVICES + 1, 0, 0, "clerk");
+    for (size_t i = 0; i < SERVICES; i++) { // their next processes know none of the leases
+        services[i].process++;
+        assert_int_equal(rig_hello(self, &services[i], i * RIG_SESSION_JOBS, RIG_SESSION_JOBS)->code,
+                         SB__CODE__CODE_OK);
+    }
+    assert_int_equal(
+        rig_acquire(self, &services[SERVICES - 1], rig_turn(self, JOBS - 1, JOBS + 1))->body_case,
+        SB__REPLY__BODY_WAITING);
+    (void)rig_hold(self, self->names[JOBS], "", self->wall_ms + 2000, 1);
+    (void)rig_call(self, "clerk", "", 2000);
+    assert_int_equal(rig_resource(self, ERP)->shared, LEASES);
+    rig_tick(self, 2000); // delay and settle time, for all at once
+    assert_in_range(rig_resource(self, ERP)->shared, 1, LEASES - 1);
+    rig_pass(self, 0);
+    assert_int_equal(rig_resource(self, ERP)->shared, 0);
+    assert_int_equal(self->leases[SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED], LEASES);
+    assert_int_equal(rig_resource(self, ERP)->waiting_shared, 0);
+    assert_int_equal(self->deleted[CORE_TABLE_HOLD], 1);
+    assert_int_equal(self->answers[SB__CODE__CODE_TIMEOUT], 1);
+    assert_int_equal(self->seqs, SEQS_A_BEAT);
+    for (size_t i = 0; i < JOBS; i++)
+        assert_true(self->stages[i] != SB__STAGE__STAGE_FETCHING);
+}
+
+// Orders that all wait for an answer for longer than a pause may last.
+static void many_order(struct rig *self, const struct rig_client *client)
+{
+    for (uint64_t i = 0; i < ORDERS; i++) {
+        Sb__Acquire order = rig_order(self, ERP, ORDER + i);
+        order.poll_ms = 75000;
+        assert_null(rig_acquire(self, client, order));
+    }
+}
+
+// A pause that fails with thousands of orders behind it: each is told so.
+static void thousands_of_orders_that_cannot_go_on_are_all_told_so(void **state)
+{
+    struct rig *self = *state;
+    struct rig_client services[SERVICES];
+    begin(self, JOBS, services);
+    assert_int_equal(everybody_asks(self, services), LEASES);
+    many_order(self, &services[0]);
+    rig_tick(self, 60000);
+    // One that asks again before it was told has both its answers.
+    assert_true(self->answers[SB__CODE__CODE_PAUSE_TIMEOUT] < ORDERS);
+    const Sb__Acquire last = rig_order(self, ERP, ORDER + ORDERS - 1);
+    assert_int_equal(rig_acquire(self, &services[0], last)->code, SB__CODE__CODE_PAUSE_TIMEOUT);
+    assert_int_equal(self->update.reply_count, 2);
+    rig_pass(self, 0);
+    assert_int_equal(self->answers[SB__CODE__CODE_PAUSE_TIMEOUT], ORDERS + 1);
+    assert_int_equal(rig_resource(self, ERP)->waiting_exclusive, 0);
+    assert_int_equal(rig_resource(self, ERP)->shared, LEASES);
+}
+
+static void thousands_of_orders_that_a_hold_stops_are_all_told_so_and_none_is_granted(void **state)
+{
+    struct rig *self = *state;
+    struct rig_client services[SERVICES];
+    Sb__Hold hold = SB__HOLD__INIT;
+    begin(self, JOBS, services);
+    assert_int_equal(everybody_asks(self, services), LEASES);
+    many_order(self, &services[0]);
+    hold.resource = hold.by = hold.reason = rig_text("erp");
+    hold.orders_too = true;
+    assert_int_equal(RIG_ASK(self, NULL, hold, HOLD, &hold)->code, SB__CODE__CODE_OK);
+    rig_pass(self, 0);
+    assert_int_equal(self->answers[SB__CODE__CODE_ON_HOLD], ORDERS);
+    rig_pass(self, 310000); // the turns have ended
+    assert_int_equal(rig_resource(self, ERP)->token, 0);
+}
+
+// ---------------------------------------------------------------- reloads
 
 // A thousand jobs leave the config at once; their places are free again.
 static void a_reload_that_removes_nearly_all_jobs_is_carried_out_step_by_step(void **state)
 {
-    struct fixture *self = *state;
-    struct core_config config = {
-        .resources = &RESOURCE, .resource_count = 1, .jobs = self->jobs, .job_count = 1, .profile = ""};
-    struct core_event event = {.kind = CORE_EVENT_RELOAD};
-    event.reload.config = &config;
-    step(self, &event);
-    pass(self, 0);
-    Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    request.body_case = SB__REQUEST__BODY_SNAPSHOT;
-    request.snapshot = &snapshot;
-    assert_int_equal(ask(self, &request)->state->n_jobs, 1);
-    config.job_count = JOBS;
-    event = (struct core_event){.kind = CORE_EVENT_RELOAD};
-    event.reload.config = &config;
-    step(self, &event);
-    pass(self, 0);
-    const Sb__State *whole = ask(self, &request)->state;
+    struct rig *self = *state;
+    start(self, JOBS);
+    self->config.job_count = 1;
+    (void)rig_reload(self);
+    rig_pass(self, 0);
+    assert_int_equal(rig_state(self, "", "", 0)->n_jobs, 1);
+    self->config.job_count = JOBS;
+    (void)rig_reload(self);
+    rig_pass(self, 0);
+    const Sb__State *whole = rig_state(self, "", "", 0);
     assert_int_equal(whole->n_jobs, 200); // a page of them
     assert_true(whole->more);
 }
 
 static void a_reload_past_the_room_is_refused_and_changes_nothing(void **state)
 {
-    struct fixture *self = *state;
-    struct core_job_config jobs[2] = {self->jobs[0], self->jobs[1]};
-    const struct core_config config = {
-        .resources = &RESOURCE, .resource_count = 1, .jobs = jobs, .job_count = 2, .profile = ""};
-    struct core_event event = {.kind = CORE_EVENT_RELOAD};
-    jobs[1].name = "one-more";
-    event.reload.config = &config;
-    event.reload.wish = (struct core_reload_wish){.peer = 1, .request = 9};
-    step(self, &event);
+    struct rig *self = *state;
+    start(self, JOBS);
+    self->config.job_count = 2;
+    self->jobs[1].name = "one-more";
+    const Sb__Reply *reply = rig_reload(self);
     assert_int_equal(self->update.reply_count, 1);
-    assert_int_equal(self->update.replies[0].reply->id, 9);
-    assert_int_equal(self->update.replies[0].reply->code, SB__CODE__CODE_INVALID);
-    assert_non_null(strstr(self->update.replies[0].reply->text, "room for 1000 jobs"));
+    assert_int_equal(reply->code, SB__CODE__CODE_INVALID);
+    assert_non_null(strstr(reply->text, "room for 1088 jobs"));
+    assert_int_equal(rig_job(self, JOBS - 1)->runs, 0); // it is still there
 }
 
 static void who_asks_for_a_reload_is_answered_when_the_config_was_read(void **state)
 {
-    struct fixture *self = *state;
+    struct rig *self = *state;
     Sb__Reload reload = SB__RELOAD__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     struct core_event event = {.kind = CORE_EVENT_RELOAD};
-    request.body_case = SB__REQUEST__BODY_RELOAD;
-    request.reload = &reload;
-    assert_null(ask(self, &request));
+    assert_null(RIG_ASK(self, NULL, reload, RELOAD, &reload));
     assert_non_null(self->update.reload);
     event.reload.wish = *self->update.reload;
     event.reload.why = "syncbus.yaml:3:1: no such option";
-    step(self, &event);
+    rig_step(self, &event);
     assert_null(self->update.reload);
     assert_int_equal(self->update.replies[0].reply->id, self->id);
     assert_int_equal(self->update.replies[0].reply->code, SB__CODE__CODE_INVALID);
@@ -326,19 +339,21 @@ static void who_asks_for_a_reload_is_answered_when_the_config_was_read(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(due_runs_are_told_again_with_each_beat_each_in_its_turn, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_full_table_of_names_turns_the_newcomer_away, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_service_that_forgot_a_thousand_runs_loses_them_step_by_step, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_calls_of_a_service_that_left_are_all_answered_step_by_step,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_reload_that_removes_nearly_all_jobs_is_carried_out_step_by_step,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_reload_past_the_room_is_refused_and_changes_nothing, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(who_asks_for_a_reload_is_answered_when_the_config_was_read, set_up,
-                                        tear_down),
+        RIG_TEST(every_job_is_due_at_the_start_though_they_are_more_than_one_step_can_tell),
+        RIG_TEST(due_runs_are_told_again_with_each_beat_each_in_its_turn),
+        RIG_TEST(a_beat_repeats_so_many_seqs_and_no_more),
+        RIG_TEST(a_full_table_of_names_turns_the_newcomer_away),
+        RIG_TEST(a_service_that_forgot_two_thousand_runs_loses_them_step_by_step),
+        RIG_TEST(the_calls_of_a_service_that_left_are_all_answered_step_by_step),
+        RIG_TEST(a_service_that_left_very_many_calls_behind_is_welcome_again),
+        RIG_TEST(the_beat_with_which_a_service_of_very_many_calls_is_gone_has_its_room),
+        RIG_TEST(a_thousand_turns_are_granted_when_an_order_ends_and_no_more_than_there_can_be),
+        RIG_TEST(a_thousand_leases_that_end_at_once_end_step_by_step_with_all_else_that_is_due),
+        RIG_TEST(thousands_of_orders_that_cannot_go_on_are_all_told_so),
+        RIG_TEST(thousands_of_orders_that_a_hold_stops_are_all_told_so_and_none_is_granted),
+        RIG_TEST(a_reload_that_removes_nearly_all_jobs_is_carried_out_step_by_step),
+        RIG_TEST(a_reload_past_the_room_is_refused_and_changes_nothing),
+        RIG_TEST(who_asks_for_a_reload_is_answered_when_the_config_was_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

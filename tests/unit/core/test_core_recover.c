@@ -4,12 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MANY = 1100, OLD_TOKEN = 50, RUN = 8 };
-
-static char *text(const char *words)
-{
-    return (char *)(uintptr_t)words;
-}
+enum { MANY = 1100, OWNERS = 700, OLD_TOKEN = 50, RUN = 8 };
 
 static Sb__StoredMeta meta_of(bool clean)
 {
@@ -24,9 +19,9 @@ static Sb__StoredLease lease_of(uint64_t token, Sb__Mode mode)
 {
     Sb__StoredLease lease = SB__STORED_LEASE__INIT;
     lease.token = lease.claim = token;
-    lease.resource = text("erp");
+    lease.resource = rig_text("erp");
     lease.mode = mode;
-    lease.job = text(mode == SB__MODE__MODE_SHARED ? "prices" : "");
+    lease.job = rig_text(mode == SB__MODE__MODE_SHARED ? "prices" : "");
     lease.instance = lease.process = 1;
     lease.ttl_ms = 10000;
     lease.delay_ms = 1000;
@@ -38,7 +33,7 @@ static Sb__RunState open_run(uint64_t number, Sb__Stage stage)
 {
     Sb__RunState run = SB__RUN_STATE__INIT;
     run.run = number;
-    run.job = text("prices");
+    run.job = rig_text("prices");
     run.stage = stage;
     run.attempt = 1;
     return run;
@@ -86,9 +81,9 @@ static void a_last_run_without_a_result_comes_back_without_one(void **state)
     Sb__Result result = SB__RESULT__INIT;
     last.attempt = 0; // of an older version
     untimed.result = &result;
-    prices.job = text("prices");
+    prices.job = rig_text("prices");
     prices.last = &last;
-    stocks.job = text("stocks");
+    stocks.job = rig_text("stocks");
     stocks.last = &untimed;
     rig_recovers(self, CORE_TABLE_JOB, "prices", &prices.base);
     rig_recovers(self, CORE_TABLE_JOB, "stocks", &stocks.base);
@@ -111,7 +106,7 @@ static void of_two_open_runs_the_lesser_number_is_under_way_in_whatever_order_th
     rig_start(self);
     assert_int_equal(rig_job(self, PRICES)->current->run, RUN);
     self->runs[PRICES] = RUN;
-    assert_int_equal(rig_hello(self, &sync, PRICES, 1), SB__CODE__CODE_OK);
+    assert_int_equal(rig_hello(self, &sync, PRICES, 1)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_report(self, &sync, PRICES, RUN, 1, true), SB__CODE__CODE_OK);
     assert_int_equal(self->runs[PRICES], RUN + 1);
 }
@@ -135,7 +130,7 @@ static void runs_of_jobs_that_left_the_config_end_as_many_as_fit_into_the_start(
     static Sb__StoredRun stored[MANY];
     for (size_t i = 0; i < MANY; i++) {
         runs[i] = open_run(i + 1, SB__STAGE__STAGE_QUEUED);
-        runs[i].job = text("gone");
+        runs[i].job = rig_text("gone");
         runs[i].slot_ms = (int64_t)(i + 1) * 600000;
         recovers_run(self, &stored[i], &runs[i], 1);
     }
@@ -149,22 +144,22 @@ static void owners_come_back_once_each_and_no_more_than_there_is_room_for(void *
 {
     struct rig *self = *state;
     struct rig_client other = {.instance = 9, .process = 1};
-    static Sb__StoredOwner owners[RIG_JOBS_MAX + 200];
-    static char names[RIG_JOBS_MAX + 200][16];
-    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++) {
+    static Sb__StoredOwner owners[OWNERS];
+    static char names[OWNERS][16];
+    for (size_t i = 0; i < OWNERS; i++) {
         (void)snprintf(names[i], sizeof names[i], "o%zu", i);
         sb__stored_owner__init(&owners[i]);
-        owners[i].name = i < 2 ? text("prices") : names[i];
+        owners[i].name = i < 2 ? rig_text("prices") : names[i];
         owners[i].instance = i + 1;
-        owners[i].holder = text("sync");
+        owners[i].holder = rig_text("sync");
         rig_recovers(self, CORE_TABLE_OWNER, names[i], &owners[i].base);
     }
     rig_start(self);
     other.instance = 2; // the second owner of the name: there is but one
-    assert_int_equal(rig_hello(self, &other, PRICES, 1), SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_hello(self, &other, PRICES, 1)->code, SB__CODE__CODE_CONFLICT);
     other.instance = 1;
-    assert_int_equal(rig_hello(self, &other, PRICES, 1), SB__CODE__CODE_OK);
-    assert_int_equal(rig_hello(self, &other, STOCKS, 1), SB__CODE__CODE_BUSY); // the table is full
+    assert_int_equal(rig_hello(self, &other, PRICES, 1)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_hello(self, &other, STOCKS, 1)->code, SB__CODE__CODE_BUSY); // the table is full
 }
 
 // They are as many as can be held at once; one more, and one with the claim of another, are waited for.
@@ -189,10 +184,10 @@ static void leases_that_cannot_be_kept_are_waited_for(void **state)
     // The table is full: no lease of another resource is taken over, nor granted.
     struct rig_client order = {.instance = 2, .process = 1};
     Sb__Acquire wish = rig_order(self, CRM, 5000);
-    assert_int_equal(rig_hello(self, &order, 0, 0), SB__CODE__CODE_OK);
-    assert_int_equal(rig_acquire(self, &order, &wish)->body_case, SB__REPLY__BODY_WAITING);
+    assert_int_equal(rig_hello(self, &order, 0, 0)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_acquire(self, &order, wish)->body_case, SB__REPLY__BODY_WAITING);
     wish = rig_order(self, ERP, 5001);
-    assert_int_equal(rig_renew(self, &order, &wish, 2000)->code, SB__CODE__CODE_LEASE_LOST);
+    assert_int_equal(rig_renew(self, &order, wish, 2000)->code, SB__CODE__CODE_LEASE_LOST);
     rig_pass(self, 12000);
     assert_int_equal(rig_resource(self, ERP)->shared, 0);
     assert_int_equal(rig_resource(self, ERP)->phase, SB__PHASE__PHASE_OPEN);
@@ -211,13 +206,13 @@ static void start_in_recovery(struct rig *self, struct rig_client *sync, Sb__Sto
     rig_start(self);
     self->runs[PRICES] = stored != NULL ? stored->run->run : 0;
     self->attempts[PRICES] = 1;
-    assert_int_equal(rig_hello(self, sync, PRICES, 2), SB__CODE__CODE_OK);
+    assert_int_equal(rig_hello(self, sync, PRICES, 2)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_resource(self, ERP)->phase, SB__PHASE__PHASE_RECOVERING);
 }
 
 static void refuses(struct rig *self, const struct rig_client *client, Sb__Acquire wish, uint64_t token)
 {
-    assert_int_equal(rig_renew(self, client, &wish, token)->code, SB__CODE__CODE_LEASE_LOST);
+    assert_int_equal(rig_renew(self, client, wish, token)->code, SB__CODE__CODE_LEASE_LOST);
     assert_int_equal(rig_resource(self, ERP)->shared, 0);
 }
 
@@ -234,7 +229,7 @@ static void a_lease_that_nobody_can_have_had_is_not_taken_over(void **state)
     Sb__Acquire wish = good;
     refuses(self, &sync, wish, UINT64_C(1) << 60); // this epoch has not given it out
     refuses(self, &sync, wish, 0);
-    wish.resource = text("nowhere");
+    wish.resource = rig_text("nowhere");
     refuses(self, &sync, wish, OLD_TOKEN);
     wish = good;
     wish.claim = 0;
@@ -246,12 +241,12 @@ static void a_lease_that_nobody_can_have_had_is_not_taken_over(void **state)
     wish.settle_ms = 3600 * 1000 + 1;
     refuses(self, &sync, wish, OLD_TOKEN);
     wish = good;
-    wish.job = text("nothing");
+    wish.job = rig_text("nothing");
     refuses(self, &sync, wish, OLD_TOKEN);
     wish = good;
-    wish.resource = text("crm"); // where the job has no turns
+    wish.resource = rig_text("crm"); // where the job has no turns
     refuses(self, &sync, wish, OLD_TOKEN);
-    assert_int_equal(rig_renew(self, &sync, &good, OLD_TOKEN)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &sync, good, OLD_TOKEN)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_resource(self, ERP)->shared, 1);
 }
 
@@ -277,11 +272,11 @@ static void a_lease_of_a_run_that_went_on_without_it_is_taken_over_alone(void **
     stored.run = &run;
     start_in_recovery(self, &sync, &stored);
     Sb__Acquire wish = rig_turn(self, PRICES, 77);
-    assert_int_equal(rig_renew(self, &sync, &wish, OLD_TOKEN)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &sync, wish, OLD_TOKEN)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_job(self, PRICES)->current->stage, SB__STAGE__STAGE_DUE);
     wish = rig_turn(self, STOCKS, 78);
     wish.run = RUN + 5; // ended long ago
-    assert_int_equal(rig_renew(self, &sync, &wish, OLD_TOKEN + 1)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &sync, wish, OLD_TOKEN + 1)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_job(self, STOCKS)->current->stage, SB__STAGE__STAGE_DUE);
     assert_int_equal(rig_resource(self, ERP)->shared, 2);
 }
@@ -296,7 +291,7 @@ static void a_run_that_waits_for_its_next_attempt_does_not_go_on_with_a_lease(vo
     stored.retry_ms = self->wall_ms + 20000;
     start_in_recovery(self, &sync, &stored);
     const Sb__Acquire wish = rig_turn(self, PRICES, 77);
-    assert_int_equal(rig_renew(self, &sync, &wish, OLD_TOKEN)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &sync, wish, OLD_TOKEN)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_job(self, PRICES)->current->stage, SB__STAGE__STAGE_LOST);
 }
 
@@ -307,9 +302,9 @@ static void who_asks_again_while_it_recovers_is_told_when_its_claim_turns_out_to
     start_in_recovery(self, &order, NULL);
     Sb__Acquire wish = rig_order(self, ERP, 77);
     wish.poll_ms = 2000;
-    assert_null(rig_acquire(self, &order, &wish));
+    assert_null(rig_acquire(self, &order, wish));
     wish.settle_ms = 60000;
-    assert_int_equal(rig_renew(self, &order, &wish, OLD_TOKEN)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &order, wish, OLD_TOKEN)->code, SB__CODE__CODE_OK);
     assert_int_equal(self->answers[SB__CODE__CODE_CONFLICT], 1);
     assert_int_equal(self->records[CORE_TABLE_LEASE],
                      1); // it settles longer than the delay: the next start needs it
@@ -324,13 +319,13 @@ static void a_greater_claim_ends_an_exclusive_lease_that_the_journal_had(void **
     struct rig_client order = {.instance = 3, .process = 1};
     Sb__StoredLease lease = lease_of(OLD_TOKEN, SB__MODE__MODE_EXCLUSIVE);
     Sb__StoredLease elsewhere = lease_of(OLD_TOKEN + 1, SB__MODE__MODE_EXCLUSIVE);
-    elsewhere.resource = text("crm");
+    elsewhere.resource = rig_text("crm");
     rig_recovers(self, CORE_TABLE_LEASE, "elsewhere", &elsewhere.base);
     rig_recovers(self, CORE_TABLE_LEASE, "lease", &lease.base);
     start_in_recovery(self, &order, NULL);
     Sb__Acquire wish = rig_order(self, ERP, 77);
-    assert_int_equal(rig_renew(self, &order, &wish, OLD_TOKEN - 1)->code, SB__CODE__CODE_LEASE_LOST);
-    assert_int_equal(rig_renew(self, &order, &wish, OLD_TOKEN + 5)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &order, wish, OLD_TOKEN - 1)->code, SB__CODE__CODE_LEASE_LOST);
+    assert_int_equal(rig_renew(self, &order, wish, OLD_TOKEN + 5)->code, SB__CODE__CODE_OK);
     assert_int_equal(self->deleted[CORE_TABLE_LEASE], 1);
     assert_int_equal(rig_resource(self, ERP)->token, OLD_TOKEN + 5);
     assert_int_equal(rig_resource(self, CRM)->token, OLD_TOKEN + 1); // another resource's is not in its way
@@ -345,10 +340,10 @@ static void a_greater_claim_of_a_sync_ends_an_exclusive_lease_that_the_journal_h
     start_in_recovery(self, &sync, NULL);
     Sb__Acquire wish = rig_turn(self, PRICES, 77);
     wish.run = 5;
-    assert_int_equal(rig_renew(self, &sync, &wish, OLD_TOKEN + 5)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &sync, wish, OLD_TOKEN + 5)->code, SB__CODE__CODE_OK);
     wish = rig_turn(self, STOCKS, 78);
     wish.run = 6;
-    assert_int_equal(rig_renew(self, &sync, &wish, OLD_TOKEN + 3)->code,
+    assert_int_equal(rig_renew(self, &sync, wish, OLD_TOKEN + 3)->code,
                      SB__CODE__CODE_OK); // both are shared
     assert_int_equal(rig_resource(self, ERP)->token, 0);
     assert_int_equal(rig_resource(self, ERP)->shared, 2);
@@ -359,14 +354,14 @@ static void a_run_that_was_lost_before_the_start_is_mended_in_the_ledger(void **
     struct rig *self = *state;
     struct rig_client sync = {.instance = 1, .process = 1};
     Sb__StoredJob job = SB__STORED_JOB__INIT;
-    job.job = text("prices");
+    job.job = rig_text("prices");
     job.lost_run = RUN;
     job.lost_slot_ms = self->wall_ms - 1200000;
     job.lost_due_ms = job.lost_slot_ms + 5;
     job.lost_attempt = 2;
     rig_recovers(self, CORE_TABLE_JOB, "prices", &job.base);
     rig_start(self);
-    assert_int_equal(rig_hello(self, &sync, PRICES, 1), SB__CODE__CODE_OK);
+    assert_int_equal(rig_hello(self, &sync, PRICES, 1)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_report(self, &sync, PRICES, RUN, 2, false), SB__CODE__CODE_OK); // mends nothing
     assert_int_equal(self->records[CORE_TABLE_LEDGER], 0);
     assert_int_equal(rig_report(self, &sync, PRICES, RUN, 2, true), SB__CODE__CODE_OK);
@@ -382,38 +377,21 @@ static void a_run_that_was_lost_before_the_start_is_mended_in_the_ledger(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_the_journal_does_not_say_is_as_if_it_had_never_been, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_last_run_without_a_result_comes_back_without_one, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(
-            of_two_open_runs_the_lesser_number_is_under_way_in_whatever_order_they_come, rig_set_up,
-            rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_run_that_fetched_before_the_start_is_not_one_to_merge_with,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(runs_of_jobs_that_left_the_config_end_as_many_as_fit_into_the_start,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(owners_come_back_once_each_and_no_more_than_there_is_room_for,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(leases_that_cannot_be_kept_are_waited_for, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_lease_that_nobody_can_have_had_is_not_taken_over, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_run_that_another_store_took_is_not_taken_over_with_a_lease,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_lease_of_a_run_that_went_on_without_it_is_taken_over_alone,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_run_that_waits_for_its_next_attempt_does_not_go_on_with_a_lease,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(
-            who_asks_again_while_it_recovers_is_told_when_its_claim_turns_out_to_have_a_lease, rig_set_up,
-            rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_greater_claim_ends_an_exclusive_lease_that_the_journal_had,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_greater_claim_of_a_sync_ends_an_exclusive_lease_that_the_journal_had, rig_set_up,
-            rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_run_that_was_lost_before_the_start_is_mended_in_the_ledger,
-                                        rig_set_up, rig_tear_down),
+        RIG_TEST(what_the_journal_does_not_say_is_as_if_it_had_never_been),
+        RIG_TEST(a_last_run_without_a_result_comes_back_without_one),
+        RIG_TEST(of_two_open_runs_the_lesser_number_is_under_way_in_whatever_order_they_come),
+        RIG_TEST(a_run_that_fetched_before_the_start_is_not_one_to_merge_with),
+        RIG_TEST(runs_of_jobs_that_left_the_config_end_as_many_as_fit_into_the_start),
+        RIG_TEST(owners_come_back_once_each_and_no_more_than_there_is_room_for),
+        RIG_TEST(leases_that_cannot_be_kept_are_waited_for),
+        RIG_TEST(a_lease_that_nobody_can_have_had_is_not_taken_over),
+        RIG_TEST(a_run_that_another_store_took_is_not_taken_over_with_a_lease),
+        RIG_TEST(a_lease_of_a_run_that_went_on_without_it_is_taken_over_alone),
+        RIG_TEST(a_run_that_waits_for_its_next_attempt_does_not_go_on_with_a_lease),
+        RIG_TEST(who_asks_again_while_it_recovers_is_told_when_its_claim_turns_out_to_have_a_lease),
+        RIG_TEST(a_greater_claim_ends_an_exclusive_lease_that_the_journal_had),
+        RIG_TEST(a_greater_claim_of_a_sync_ends_an_exclusive_lease_that_the_journal_had),
+        RIG_TEST(a_run_that_was_lost_before_the_start_is_mended_in_the_ledger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

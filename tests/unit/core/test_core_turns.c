@@ -6,21 +6,6 @@
 
 enum { CLAIM = 77, MANY = 70000 };
 
-// A started core with a sync that runs every job, and one that only orders.
-static void start(struct rig *self, struct rig_client *sync, struct rig_client *order)
-{
-    *sync = (struct rig_client){.instance = 1, .process = 1};
-    *order = (struct rig_client){.instance = 2, .process = 1};
-    rig_start(self);
-    assert_int_equal(rig_hello(self, sync, PRICES, RIG_JOBS), SB__CODE__CODE_OK);
-    assert_int_equal(rig_hello(self, order, 0, 0), SB__CODE__CODE_OK);
-}
-
-static const Sb__Reply *asks(struct rig *self, const struct rig_client *client, Sb__Acquire wish)
-{
-    return rig_acquire(self, client, &wish);
-}
-
 // The jobs' runs that were due at the start end well, so that their data are fresh.
 static void succeed(struct rig *self, const struct rig_client *sync)
 {
@@ -39,7 +24,7 @@ static uint64_t streak(struct rig *self, const struct rig_client *order, uint64_
         Sb__Acquire next = rig_order(self, ERP, ++*claim);
         next.poll_ms = 2000;
         rig_pass(self, 5000);
-        assert_null(rig_acquire(self, order, &next));
+        assert_null(rig_acquire(self, order, next));
         rig_release(self, order, token, false);
         token = rig_granted(self, order, next);
     }
@@ -49,47 +34,44 @@ static uint64_t streak(struct rig *self, const struct rig_client *order, uint64_
 static void under_the_guard_a_fresh_sync_has_no_turn_and_a_stale_one_has(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     uint64_t claim = CLAIM;
     self->resources[ERP].max_exclusive_streak_ms = 60000;
     self->jobs[STOCKS].fresh_within_ms = 30000; // prices are fresh for a quarter of an hour
-    start(self, &sync, &order);
-    succeed(self, &sync);
+    rig_begin(self);
+    succeed(self, &self->sync);
     (void)rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_MANUAL);
     (void)rig_trigger(self, NULL, STOCKS, SB__CAUSE__CAUSE_MANUAL);
-    const uint64_t token = streak(self, &order, &claim);
+    const uint64_t token = streak(self, &self->order, &claim);
     Sb__Acquire prices = rig_turn(self, PRICES, 5);
     Sb__Acquire stocks = rig_turn(self, STOCKS, 6);
     Sb__Acquire next = rig_order(self, ERP, 7);
     prices.poll_ms = stocks.poll_ms = next.poll_ms = 2000;
-    assert_null(rig_acquire(self, &sync, &prices));
-    assert_null(rig_acquire(self, &sync, &stocks));
-    assert_null(rig_acquire(self, &order, &next));
-    rig_release(self, &order, token, false);
+    assert_null(rig_acquire(self, &self->sync, prices));
+    assert_null(rig_acquire(self, &self->sync, stocks));
+    assert_null(rig_acquire(self, &self->order, next));
+    rig_release(self, &self->order, token, false);
     assert_int_equal(self->stages[STOCKS], SB__STAGE__STAGE_FETCHING);
     assert_int_equal(self->stages[PRICES], SB__STAGE__STAGE_QUEUED);
     // It is not asked to yield; when it has ended, the order is next.
-    const uint64_t turn = rig_granted(self, &sync, stocks);
-    assert_false(rig_renew(self, &sync, &stocks, turn)->renewed->yield);
-    rig_release(self, &sync, turn, false);
+    const uint64_t turn = rig_granted(self, &self->sync, stocks);
+    assert_false(rig_renew(self, &self->sync, stocks, turn)->renewed->yield);
+    rig_release(self, &self->sync, turn, false);
     assert_int_not_equal(rig_resource(self, ERP)->token, 0);
 }
 
 static void the_guard_waits_for_nobody_who_has_gone(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     uint64_t claim = CLAIM;
     self->resources[ERP].max_exclusive_streak_ms = 60000;
-    start(self, &sync, &order); // never succeeded: stale
-    const uint64_t token = streak(self, &order, &claim);
+    rig_begin(self); // never succeeded: stale
+    const uint64_t token = streak(self, &self->order, &claim);
     Sb__Acquire next = rig_order(self, ERP, 7);
     next.poll_ms = 2500;
-    assert_int_equal(asks(self, &sync, rig_turn(self, PRICES, 5))->body_case, SB__REPLY__BODY_WAITING);
-    assert_null(rig_acquire(self, &order, &next));
-    rig_release(self, &order, token, false);
+    assert_int_equal(rig_acquire(self, &self->sync, rig_turn(self, PRICES, 5))->body_case,
+                     SB__REPLY__BODY_WAITING);
+    assert_null(rig_acquire(self, &self->order, next));
+    rig_release(self, &self->order, token, false);
     assert_int_equal(rig_resource(self, ERP)->token, 0); // the sync's turn, when it asks again
     rig_pass(self, 2100);                                // it does not
     assert_int_not_equal(rig_resource(self, ERP)->token, 0);
@@ -98,19 +80,17 @@ static void the_guard_waits_for_nobody_who_has_gone(void **state)
 static void without_aging_the_priority_alone_decides(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     self->resources[ERP].aging_ms = 0;
     self->jobs[STOCKS].priority = 4;
-    start(self, &sync, &order);
-    const uint64_t token = rig_granted(self, &order, rig_order(self, ERP, CLAIM));
+    rig_begin(self);
+    const uint64_t token = rig_granted(self, &self->order, rig_order(self, ERP, CLAIM));
     rig_pass(self, 5000);
     Sb__Acquire stocks = rig_turn(self, STOCKS, 6);
-    const Sb__Waiting *waiting = asks(self, &sync, rig_turn(self, PRICES, 5))->waiting;
+    const Sb__Waiting *waiting = rig_acquire(self, &self->sync, rig_turn(self, PRICES, 5))->waiting;
     assert_int_equal(waiting->position, 1);
-    assert_int_equal(rig_acquire(self, &sync, &stocks)->waiting->position, 1);
-    assert_int_equal(asks(self, &sync, rig_turn(self, PRICES, 5))->waiting->position, 2);
-    rig_release(self, &order, token, false);
+    assert_int_equal(rig_acquire(self, &self->sync, stocks)->waiting->position, 1);
+    assert_int_equal(rig_acquire(self, &self->sync, rig_turn(self, PRICES, 5))->waiting->position, 2);
+    rig_release(self, &self->order, token, false);
 }
 
 // ---------------------------------------------------------------- two resources
@@ -118,23 +98,21 @@ static void without_aging_the_priority_alone_decides(void **state)
 static void a_pause_that_fails_touches_no_lease_of_another_resource(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     self->resources[ERP].revokes = true;
-    start(self, &sync, &order);
+    rig_begin(self);
     const Sb__Acquire people = rig_turn(self, PEOPLE, 5);
     const Sb__Acquire prices = rig_turn(self, PRICES, 6);
-    const uint64_t elsewhere = rig_granted(self, &sync, people);
-    const uint64_t token = rig_granted(self, &sync, prices);
+    const uint64_t elsewhere = rig_granted(self, &self->sync, people);
+    const uint64_t token = rig_granted(self, &self->sync, prices);
     Sb__Acquire wish = rig_order(self, ERP, CLAIM);
     for (int i = 0; i < 41; i++) {
-        (void)rig_acquire(self, &order, &wish);
-        (void)rig_renew(self, &sync, &people, elsewhere);
-        (void)rig_renew(self, &sync, &prices, token);
+        (void)rig_acquire(self, &self->order, wish);
+        (void)rig_renew(self, &self->sync, people, elsewhere);
+        (void)rig_renew(self, &self->sync, prices, token);
         rig_pass(self, 1500);
     }
-    assert_int_equal(rig_renew(self, &sync, &prices, token)->code, SB__CODE__CODE_LEASE_LOST);
-    assert_int_equal(rig_renew(self, &sync, &people, elsewhere)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &self->sync, prices, token)->code, SB__CODE__CODE_LEASE_LOST);
+    assert_int_equal(rig_renew(self, &self->sync, people, elsewhere)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_job(self, PRICES)->blocked_others->count, 1);
     assert_int_equal(rig_job(self, PEOPLE)->blocked_others->count, 0);
 }
@@ -142,23 +120,18 @@ static void a_pause_that_fails_touches_no_lease_of_another_resource(void **state
 static void a_pause_that_is_refused_blames_no_lease_of_another_resource(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     Sb__Revoke revoke = SB__REVOKE__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     self->jobs[PRICES].pause_timeout_ms = 5000;
-    start(self, &sync, &order);
-    (void)rig_granted(self, &sync, rig_turn(self, PEOPLE, 5));
-    revoke.token = rig_granted(self, &sync, rig_turn(self, PRICES, 6));
-    request.body_case = SB__REQUEST__BODY_REVOKE;
-    request.revoke = &revoke;
-    assert_int_equal(rig_ask(self, NULL, &request)->code, SB__CODE__CODE_OK);
+    rig_begin(self);
+    (void)rig_granted(self, &self->sync, rig_turn(self, PEOPLE, 5));
+    revoke.token = rig_granted(self, &self->sync, rig_turn(self, PRICES, 6));
+    assert_int_equal(RIG_ASK(self, NULL, revoke, REVOKE, &revoke)->code, SB__CODE__CODE_OK);
     Sb__Acquire wish = rig_order(self, ERP, CLAIM);
     for (int i = 0; i < 4; i++) { // the lease that an operator revoked lives longer than the pause may last
-        (void)rig_acquire(self, &order, &wish);
+        (void)rig_acquire(self, &self->order, wish);
         rig_pass(self, 1500);
     }
-    const Sb__Reply *reply = rig_acquire(self, &order, &wish);
+    const Sb__Reply *reply = rig_acquire(self, &self->order, wish);
     assert_int_equal(reply->code, SB__CODE__CODE_PAUSE_TIMEOUT);
     assert_non_null(strstr(reply->text, "prices"));
     assert_null(strstr(reply->text, "people"));
@@ -168,15 +141,13 @@ static void a_pause_that_is_refused_blames_no_lease_of_another_resource(void **s
 static void a_job_that_moved_has_its_turn_beside_its_lease_of_the_old_resource(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
-    const uint64_t old = rig_granted(self, &sync, rig_turn(self, PEOPLE, 5));
-    assert_int_equal(rig_report(self, &sync, PEOPLE, self->runs[PEOPLE], 1, true), SB__CODE__CODE_OK);
+    rig_begin(self);
+    const uint64_t old = rig_granted(self, &self->sync, rig_turn(self, PEOPLE, 5));
+    assert_int_equal(rig_report(self, &self->sync, PEOPLE, self->runs[PEOPLE], 1, true), SB__CODE__CODE_OK);
     self->jobs[PEOPLE].resource = ERP;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     (void)rig_trigger(self, NULL, PEOPLE, SB__CAUSE__CAUSE_MANUAL);
-    assert_true(rig_granted(self, &sync, rig_turn(self, PEOPLE, 6)) > old);
+    assert_true(rig_granted(self, &self->sync, rig_turn(self, PEOPLE, 6)) > old);
     assert_int_equal(rig_resource(self, CRM)->shared, 1);
     assert_int_equal(rig_resource(self, ERP)->shared, 1);
 }
@@ -186,19 +157,17 @@ static void a_job_that_moved_has_its_turn_beside_its_lease_of_the_old_resource(v
 static void a_longer_ttl_is_told_only_when_the_journal_has_it(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     const Sb__Acquire wish = rig_order(self, ERP, CLAIM);
-    const uint64_t token = rig_granted(self, &order, wish);
+    const uint64_t token = rig_granted(self, &self->order, wish);
     self->journal_stands = true;
     self->resources[ERP].lease_ttl_ms = 20000;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
-    assert_int_equal(rig_renew(self, &order, &wish, token)->renewed->ttl_ms, 10000);
-    assert_int_equal(rig_renew(self, &order, &wish, token)->renewed->ttl_ms, 10000);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+    assert_int_equal(rig_renew(self, &self->order, wish, token)->renewed->ttl_ms, 10000);
+    assert_int_equal(rig_renew(self, &self->order, wish, token)->renewed->ttl_ms, 10000);
     self->journal_stands = false;
     self->durable = core_update_number(self->core);
-    assert_int_equal(rig_renew(self, &order, &wish, token)->renewed->ttl_ms, 20000);
+    assert_int_equal(rig_renew(self, &self->order, wish, token)->renewed->ttl_ms, 20000);
 }
 
 static void a_reload_with_more_resources_than_there_is_room_for_is_refused(void **state)
@@ -212,26 +181,24 @@ static void a_reload_with_more_resources_than_there_is_room_for_is_refused(void 
     more[2].name = "shop";
     self->config.resources = more;
     self->config.resource_count = 3;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_INVALID);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_INVALID);
     self->config.resource_count = 2;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
 }
 
 static void a_job_whose_offset_changed_and_one_that_comes_back_have_their_next_slot(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     const int64_t slot = rig_job(self, STOCKS)->next_ms;
     const uint64_t run = self->runs[PEOPLE];
-    (void)rig_granted(self, &sync, rig_turn(self, PEOPLE, 5));
+    (void)rig_granted(self, &self->sync, rig_turn(self, PEOPLE, 5));
     self->jobs[STOCKS].offset_ms = 60000;
     self->config.job_count = 2;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_job(self, STOCKS)->next_ms, slot - 600000 + 60000);
     self->config.job_count = 3; // its run is still under way
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_job(self, PEOPLE)->current->run, run);
     assert_int_equal(rig_job(self, PEOPLE)->next_ms, slot);
 }
@@ -239,22 +206,20 @@ static void a_job_whose_offset_changed_and_one_that_comes_back_have_their_next_s
 static void a_removed_job_that_hangs_is_told_of_and_ends_with_its_run(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     self->jobs[PEOPLE].max_duration_ms = 30000;
-    start(self, &sync, &order);
+    rig_begin(self);
     const Sb__Acquire turn = rig_turn(self, PEOPLE, 5);
-    const uint64_t token = rig_granted(self, &sync, turn);
+    const uint64_t token = rig_granted(self, &self->sync, turn);
     self->config.job_count = 2;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     for (int i = 0; i < 8; i++) {
         rig_pass(self, 5000);
-        assert_int_equal(rig_renew(self, &sync, &turn, token)->code, SB__CODE__CODE_OK);
+        assert_int_equal(rig_renew(self, &self->sync, turn, token)->code, SB__CODE__CODE_OK);
     }
     const uint64_t alerts = self->deleted[CORE_TABLE_ALERT];
     assert_int_equal(self->records[CORE_TABLE_ALERT], 1); // that it hangs
-    rig_release(self, &sync, token, false);
-    assert_int_equal(rig_report(self, &sync, PEOPLE, turn.run, 1, true), SB__CODE__CODE_OK);
+    rig_release(self, &self->sync, token, false);
+    assert_int_equal(rig_report(self, &self->sync, PEOPLE, turn.run, 1, true), SB__CODE__CODE_OK);
     rig_pass(self, 0);
     assert_int_equal(self->deleted[CORE_TABLE_ALERT], alerts + 1);
     assert_int_equal(self->deleted[CORE_TABLE_JOB], 1);
@@ -263,18 +228,16 @@ static void a_removed_job_that_hangs_is_told_of_and_ends_with_its_run(void **sta
 static void a_removed_job_whose_lease_is_held_goes_when_the_lease_has_gone(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     const Sb__Acquire turn = rig_turn(self, PEOPLE, 5);
-    const uint64_t token = rig_granted(self, &sync, turn);
-    assert_int_equal(rig_report(self, &sync, PEOPLE, turn.run, 1, true), SB__CODE__CODE_OK);
+    const uint64_t token = rig_granted(self, &self->sync, turn);
+    assert_int_equal(rig_report(self, &self->sync, PEOPLE, turn.run, 1, true), SB__CODE__CODE_OK);
     assert_int_equal(rig_trigger(self, NULL, PEOPLE, SB__CAUSE__CAUSE_WEBHOOK)->code, SB__CODE__CODE_OK);
     self->config.job_count = 2;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     rig_pass(self, 3000); // what was asked for would be due
     assert_int_equal(self->deleted[CORE_TABLE_JOB], 0);
-    rig_release(self, &sync, token, false);
+    rig_release(self, &self->sync, token, false);
     rig_pass(self, 0);
     assert_int_equal(self->deleted[CORE_TABLE_JOB], 1);
 }
@@ -283,19 +246,17 @@ static void a_removed_job_whose_lease_is_held_goes_when_the_lease_has_gone(void 
 static void the_runs_of_a_removed_job_end_and_so_does_the_slot_behind_them(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
     self->jobs[PEOPLE].queues_overlap = true;
-    start(self, &sync, &order);
+    rig_begin(self);
     const uint64_t run = self->runs[PEOPLE];
-    rig_release(self, &sync, rig_granted(self, &sync, rig_turn(self, PEOPLE, 5)), true);
+    rig_release(self, &self->sync, rig_granted(self, &self->sync, rig_turn(self, PEOPLE, 5)), true);
     const uint64_t next = rig_trigger(self, NULL, PEOPLE, SB__CAUSE__CAUSE_MANUAL)->triggered->run;
     assert_true(next > run);
     rig_pass(self, 600000); // its slot takes the run that was asked for
     assert_int_equal(self->stages[PEOPLE], SB__STAGE__STAGE_YIELDED);
     const uint64_t entries = self->records[CORE_TABLE_LEDGER];
     self->config.job_count = 2;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     rig_pass(self, 0);
     assert_int_equal(self->records[CORE_TABLE_LEDGER], entries + 1);
     assert_int_equal(self->outcome, SB__STAGE__STAGE_MISSED);
@@ -305,14 +266,12 @@ static void the_runs_of_a_removed_job_end_and_so_does_the_slot_behind_them(void 
 static void a_run_that_was_asked_for_behind_a_removed_jobs_own_is_dropped(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
-    rig_release(self, &sync, rig_granted(self, &sync, rig_turn(self, PEOPLE, 5)), true);
+    rig_begin(self);
+    rig_release(self, &self->sync, rig_granted(self, &self->sync, rig_turn(self, PEOPLE, 5)), true);
     (void)rig_trigger(self, NULL, PEOPLE, SB__CAUSE__CAUSE_MANUAL);
     const uint64_t entries = self->records[CORE_TABLE_LEDGER];
     self->config.job_count = 2;
-    assert_int_equal(rig_reload(self), SB__CODE__CODE_OK);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     rig_pass(self, 0);
     assert_int_equal(self->records[CORE_TABLE_LEDGER], entries); // neither of them had a slot
     assert_int_equal(self->deleted[CORE_TABLE_JOB], 1);
@@ -333,11 +292,9 @@ static void the_first_slot_of_all_is_the_offset(void **state)
 static void a_next_attempt_that_nobody_takes_for_as_long_as_the_job_comes_is_the_last(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     const uint64_t run = self->runs[PRICES];
-    assert_int_equal(rig_report(self, &sync, PRICES, run, 1, false), SB__CODE__CODE_OK);
+    assert_int_equal(rig_report(self, &self->sync, PRICES, run, 1, false), SB__CODE__CODE_OK);
     rig_pass(self, 600000);
     assert_int_equal(self->attempts[PRICES], 2);
     assert_int_equal(rig_job(self, PRICES)->current->run, run); // due for less than `every` at its slot
@@ -361,15 +318,13 @@ static void a_core_without_jobs_has_only_its_beats_to_wait_for(void **state)
 static void no_run_is_made_before_its_number_is_durable(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     self->journal_stands = true;
     Sb__Code code = SB__CODE__CODE_OK;
     uint64_t last = self->runs[PRICES];
     int runs = 0;
     while (code == SB__CODE__CODE_OK && runs++ < MANY) {
-        assert_int_equal(rig_report(self, &sync, PRICES, last, 1, true), SB__CODE__CODE_OK);
+        assert_int_equal(rig_report(self, &self->sync, PRICES, last, 1, true), SB__CODE__CODE_OK);
         const Sb__Reply *reply = rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_MANUAL);
         code = reply->code;
         if (code == SB__CODE__CODE_OK) {
@@ -394,70 +349,51 @@ static void no_run_is_made_before_its_number_is_durable(void **state)
 static void no_lease_is_granted_before_its_token_is_durable(void **state)
 {
     struct rig *self = *state;
-    struct rig_client sync;
-    struct rig_client order;
-    start(self, &sync, &order);
+    rig_begin(self);
     self->journal_stands = true;
     uint64_t claim = CLAIM;
     const Sb__Reply *reply = NULL;
     do {
         Sb__Acquire wish = rig_order(self, ERP, ++claim);
         wish.ticket = 1;
-        reply = rig_acquire(self, &order, &wish);
+        reply = rig_acquire(self, &self->order, wish);
         if (reply->body_case == SB__REPLY__BODY_GRANTED)
-            rig_release(self, &order, reply->granted->token, false);
+            rig_release(self, &self->order, reply->granted->token, false);
         else
             break;
     } while (claim < MANY);
     assert_true(claim < MANY);
     assert_int_equal(reply->body_case, SB__REPLY__BODY_WAITING);
     Sb__Acquire turn = rig_turn(self, PEOPLE, 5);
-    assert_int_equal(rig_acquire(self, &sync, &turn)->body_case, SB__REPLY__BODY_WAITING);
+    assert_int_equal(rig_acquire(self, &self->sync, turn)->body_case, SB__REPLY__BODY_WAITING);
     self->journal_stands = false;
     self->durable = core_update_number(self->core);
     rig_pass(self, 1000);
-    (void)rig_granted(self, &order, rig_order(self, ERP, claim));
-    (void)rig_granted(self, &sync, turn);
+    (void)rig_granted(self, &self->order, rig_order(self, ERP, claim));
+    (void)rig_granted(self, &self->sync, turn);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(under_the_guard_a_fresh_sync_has_no_turn_and_a_stale_one_has,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(the_guard_waits_for_nobody_who_has_gone, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(without_aging_the_priority_alone_decides, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_pause_that_fails_touches_no_lease_of_another_resource, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_pause_that_is_refused_blames_no_lease_of_another_resource,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_job_that_moved_has_its_turn_beside_its_lease_of_the_old_resource,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_longer_ttl_is_told_only_when_the_journal_has_it, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_reload_with_more_resources_than_there_is_room_for_is_refused,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_job_whose_offset_changed_and_one_that_comes_back_have_their_next_slot, rig_set_up,
-            rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_removed_job_that_hangs_is_told_of_and_ends_with_its_run, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_removed_job_whose_lease_is_held_goes_when_the_lease_has_gone,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(the_runs_of_a_removed_job_end_and_so_does_the_slot_behind_them,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_run_that_was_asked_for_behind_a_removed_jobs_own_is_dropped,
-                                        rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(the_first_slot_of_all_is_the_offset, rig_set_up, rig_tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_next_attempt_that_nobody_takes_for_as_long_as_the_job_comes_is_the_last, rig_set_up,
-            rig_tear_down),
-        cmocka_unit_test_setup_teardown(a_core_without_jobs_has_only_its_beats_to_wait_for, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(no_run_is_made_before_its_number_is_durable, rig_set_up,
-                                        rig_tear_down),
-        cmocka_unit_test_setup_teardown(no_lease_is_granted_before_its_token_is_durable, rig_set_up,
-                                        rig_tear_down),
+        RIG_TEST(under_the_guard_a_fresh_sync_has_no_turn_and_a_stale_one_has),
+        RIG_TEST(the_guard_waits_for_nobody_who_has_gone),
+        RIG_TEST(without_aging_the_priority_alone_decides),
+        RIG_TEST(a_pause_that_fails_touches_no_lease_of_another_resource),
+        RIG_TEST(a_pause_that_is_refused_blames_no_lease_of_another_resource),
+        RIG_TEST(a_job_that_moved_has_its_turn_beside_its_lease_of_the_old_resource),
+        RIG_TEST(a_longer_ttl_is_told_only_when_the_journal_has_it),
+        RIG_TEST(a_reload_with_more_resources_than_there_is_room_for_is_refused),
+        RIG_TEST(a_job_whose_offset_changed_and_one_that_comes_back_have_their_next_slot),
+        RIG_TEST(a_removed_job_that_hangs_is_told_of_and_ends_with_its_run),
+        RIG_TEST(a_removed_job_whose_lease_is_held_goes_when_the_lease_has_gone),
+        RIG_TEST(the_runs_of_a_removed_job_end_and_so_does_the_slot_behind_them),
+        RIG_TEST(a_run_that_was_asked_for_behind_a_removed_jobs_own_is_dropped),
+        RIG_TEST(the_first_slot_of_all_is_the_offset),
+        RIG_TEST(a_next_attempt_that_nobody_takes_for_as_long_as_the_job_comes_is_the_last),
+        RIG_TEST(a_core_without_jobs_has_only_its_beats_to_wait_for),
+        RIG_TEST(no_run_is_made_before_its_number_is_durable),
+        RIG_TEST(no_lease_is_granted_before_its_token_is_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
