@@ -47,6 +47,7 @@ struct job *job_add(struct core *self, const struct core_job_config *config)
     topic_init(&job->tick, "tick", job->name);
     topic_init(&job->run, "run", job->name);
     topic_init(&job->change, "change", job->name);
+    job->tick.seq = job->run.seq = job->change.seq = self->seq_removed;
     names_put(&self->job_names, job->name, place);
     return job;
 }
@@ -91,6 +92,14 @@ void job_retire(struct core *self, struct job *job)
     job_touch(self, job);
 }
 
+// A name that comes back within this epoch must not count from the start again: who heard it before would
+// take its events for old ones (I11).
+static void topic_remove(struct core *self, struct topic *topic)
+{
+    self->seq_removed = topic->seq > self->seq_removed ? topic->seq : self->seq_removed;
+    list_remove(&topic->changed);
+}
+
 // What is at work goes on to its end; all else of a removed job ends now, and at last its place is free.
 static void wind_down(struct core *self, struct job *job)
 {
@@ -107,9 +116,9 @@ static void wind_down(struct core *self, struct job *job)
     record_add(self, CORE_TABLE_FIGURES, job->name, strlen(job->name), NULL);
     names_remove(&self->job_names, job->name);
     list_remove(&job->due);
-    list_remove(&job->tick.changed);
-    list_remove(&job->run.changed);
-    list_remove(&job->change.changed);
+    topic_remove(self, &job->tick);
+    topic_remove(self, &job->run);
+    topic_remove(self, &job->change);
     job->presence = JOB_ABSENT;
     self->jobs_absent++;
 }

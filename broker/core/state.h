@@ -321,6 +321,7 @@ struct core {
     size_t touched_count;     // of them
     struct link due;          // jobs whose run nobody has taken
     struct link changed;      // topics that changed, the last one first
+    uint64_t seq_removed;     // the greatest seq of a topic whose job was removed: new ones go on from it
     struct session *sessions; // a session's place is its number modulo sessions_max
     uint32_t *present;        // the places in use, the first present_count
     size_t present_count;

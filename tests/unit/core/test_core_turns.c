@@ -277,6 +277,34 @@ static void a_run_that_was_asked_for_behind_a_removed_jobs_own_is_dropped(void *
     assert_int_equal(self->deleted[CORE_TABLE_JOB], 1);
 }
 
+static uint64_t seq_of(struct rig *self, const char *topic)
+{
+    const Sb__State *state = rig_state(self, "", "", 0);
+    for (size_t i = 0; i < state->n_seqs; i++) {
+        if (strcmp(state->seqs[i]->key, topic) == 0)
+            return state->seqs[i]->value;
+    }
+    return 0;
+}
+
+static void the_topics_of_a_job_that_comes_back_count_on(void **state)
+{
+    struct rig *self = *state;
+    rig_begin(self);
+    rig_pass(self, 5000); // a tick with each beat
+    const uint64_t ticks = seq_of(self, "tick.people"), runs = seq_of(self, "run.people");
+    self->config.job_count = 2;
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+    rig_pass(self, 0);
+    assert_int_equal(seq_of(self, "tick.people"), 0);
+    self->config.job_count = 3;
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+    rig_pass(self, 0);
+    assert_true(ticks > 5);
+    assert_true(seq_of(self, "tick.people") > ticks);
+    assert_true(seq_of(self, "run.people") > runs);
+}
+
 // ---------------------------------------------------------------- slots
 
 static void the_first_slot_of_all_is_the_offset(void **state)
@@ -389,6 +417,7 @@ int main(void)
         RIG_TEST(a_removed_job_whose_lease_is_held_goes_when_the_lease_has_gone),
         RIG_TEST(the_runs_of_a_removed_job_end_and_so_does_the_slot_behind_them),
         RIG_TEST(a_run_that_was_asked_for_behind_a_removed_jobs_own_is_dropped),
+        RIG_TEST(the_topics_of_a_job_that_comes_back_count_on),
         RIG_TEST(the_first_slot_of_all_is_the_offset),
         RIG_TEST(a_next_attempt_that_nobody_takes_for_as_long_as_the_job_comes_is_the_last),
         RIG_TEST(a_core_without_jobs_has_only_its_beats_to_wait_for),
