@@ -4,6 +4,7 @@
 // Each part prints one JSON object a line; core.py puts them side by side.
 #include "broker/core/core.h"
 #include "broker/tables.h"
+#include "tests/lib/request.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -106,16 +107,13 @@ static void say_hello(struct bench *self, size_t jobs)
 {
     char *names[64];
     Sb__Hello hello = SB__HELLO__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     for (; hello.n_jobs < jobs && hello.n_jobs < 64; hello.n_jobs++)
         names[hello.n_jobs] = self->names[hello.n_jobs];
     hello.name = (char *)(uintptr_t) "sync";
     hello.instance = hello.process = hello.host = 1;
     hello.jobs = names;
-    request.body_case = SB__REQUEST__BODY_HELLO;
-    request.hello = &hello;
     self->session = 0;
-    ask(self, &request);
+    ask(self, REQUEST(hello, HELLO, &hello));
 }
 
 // One run of a job that is due: acquire, release, report.
@@ -125,7 +123,6 @@ static void run_through(struct bench *self, size_t job)
     Sb__Release release = SB__RELEASE__INIT;
     Sb__Report report = SB__REPORT__INIT;
     Sb__Result result = SB__RESULT__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     acquire.resource = release.resource = (char *)(uintptr_t)RESOURCE.name;
     acquire.mode = SB__MODE__MODE_SHARED;
     acquire.job = report.job = self->names[job];
@@ -133,20 +130,14 @@ static void run_through(struct bench *self, size_t job)
     acquire.attempt = report.attempt = self->attempts[job];
     acquire.claim = self->id + 1;
     acquire.poll_ms = 1000;
-    request.body_case = SB__REQUEST__BODY_ACQUIRE;
-    request.acquire = &acquire;
-    ask(self, &request);
+    ask(self, REQUEST(acquire, ACQUIRE, &acquire));
     release.token = self->token;
-    request.body_case = SB__REQUEST__BODY_RELEASE;
-    request.release = &release;
-    ask(self, &request);
+    ask(self, REQUEST(release, RELEASE, &release));
     result.ok = true;
     result.started_ms = self->wall_ms;
     result.ended_ms = self->wall_ms + 1;
     report.result = &result;
-    request.body_case = SB__REQUEST__BODY_REPORT;
-    request.report = &report;
-    ask(self, &request);
+    ask(self, REQUEST(report, REPORT, &report));
 }
 
 // Lets time pass; gives the time that steps with ticks took, and asking for the deadline before each, µs.

@@ -1,6 +1,7 @@
 // What clients do in a story, each by the line that says so.
 #include "tests/scenario/acts.h"
 
+#include "tests/lib/request.h"
 #include "tests/scenario/trace.h"
 
 #include <assert.h>
@@ -69,96 +70,74 @@ static void give_back(struct world *world, struct client *client, const struct l
 {
     struct wish *wish = any_wish(client);
     Sb__Withdraw withdraw = SB__WITHDRAW__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     if (!line_is(line, 1, "withdraws")) {
         world_give_back(world, client, wish, line_is(line, 1, "yields"));
         return;
     }
     withdraw.resource = wish->acquire.resource;
     withdraw.claim = wish->acquire.claim;
-    request.body_case = SB__REQUEST__BODY_WITHDRAW;
-    request.withdraw = &withdraw;
     *wish = (struct wish){0};
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(withdraw, WITHDRAW, &withdraw));
 }
 
 static void call(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Call message = SB__CALL__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     message.service = line->words[2];
     message.method = line->words[3];
-    request.body_case = SB__REQUEST__BODY_CALL;
-    request.call = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(call, CALL, &message));
 }
 
 static void answer(struct world *world, struct client *client)
 {
     Sb__Answer message = SB__ANSWER__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     message.call = client->call;
     message.code = SB__CODE__CODE_OK;
-    request.body_case = SB__REQUEST__BODY_ANSWER;
-    request.answer = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(answer, ANSWER, &message));
 }
 
 static void publish_change(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Change change = SB__CHANGE__INIT;
     Sb__Publish message = SB__PUBLISH__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     change.entity = line->words[2];
     message.body_case = SB__PUBLISH__BODY_CHANGE;
     message.change = &change;
-    request.body_case = SB__REQUEST__BODY_PUBLISH;
-    request.publish = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(publish, PUBLISH, &message));
 }
 
 static void trigger(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Trigger message = SB__TRIGGER__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     message.job = line->words[2];
     message.cause = line_is(line, 3, "webhook") ? SB__CAUSE__CAUSE_WEBHOOK : SB__CAUSE__CAUSE_MANUAL;
-    request.body_case = SB__REQUEST__BODY_TRIGGER;
-    request.trigger = &message;
     client->next_id -= line_is(line, 3, "again") ? 1 : 0;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(trigger, TRIGGER, &message));
 }
 
 static void look(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Snapshot snapshot = SB__SNAPSHOT__INIT;
     Sb__Pauses pauses = SB__PAUSES__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     const bool at_pauses = line_is(line, 2, "pauses");
     snapshot.job = line->count > 2 ? line->words[2] : snapshot.job;
-    request.body_case = at_pauses ? SB__REQUEST__BODY_PAUSES : SB__REQUEST__BODY_SNAPSHOT;
     if (at_pauses)
-        request.pauses = &pauses;
+        world_send(world, client, REQUEST(pauses, PAUSES, &pauses));
     else
-        request.snapshot = &snapshot;
-    world_send(world, client, &request);
+        world_send(world, client, REQUEST(snapshot, SNAPSHOT, &snapshot));
 }
 
 static void bye(struct world *world, struct client *client)
 {
     Sb__Bye message = SB__BYE__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     client->alive = false;
-    request.body_case = SB__REQUEST__BODY_BYE;
-    request.bye = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(bye, BYE, &message));
 }
 
 // Lays a hold on a job or the resource; the same number again if the line says so.
 static void hold(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Hold message = SB__HOLD__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     int64_t length_ms = 0;
     line_duration_option(line, "for", &length_ms);
     if (world_job(world, line->words[2]) < world->job_count)
@@ -170,50 +149,38 @@ static void hold(struct world *world, struct client *client, const struct line *
     message.until_ms = length_ms != 0 ? world->wall_ms + length_ms : 0;
     message.orders_too = line_is(line, line->count - 1, "orders_too");
     message.hold = line_is(line, line->count - 1, "again") ? client->hold : 0;
-    request.body_case = SB__REQUEST__BODY_HOLD;
-    request.hold = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(hold, HOLD, &message));
 }
 
 static void unhold(struct world *world, struct client *client)
 {
     Sb__Unhold message = SB__UNHOLD__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     message.hold = client->hold;
     message.by = client->name;
-    request.body_case = SB__REQUEST__BODY_UNHOLD;
-    request.unhold = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(unhold, UNHOLD, &message));
 }
 
 static void revoke(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Revoke message = SB__REVOKE__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     message.token = any_wish(world_client(world, line->words[2]))->token;
     message.by = client->name;
     message.reason = (char *)(uintptr_t) "it is in the way";
-    request.body_case = SB__REQUEST__BODY_REVOKE;
-    request.revoke = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(revoke, REVOKE, &message));
 }
 
 static void rebind(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Rebind message = SB__REBIND__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     message.name = line->words[2];
     message.by = client->name;
-    request.body_case = SB__REQUEST__BODY_REBIND;
-    request.rebind = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(rebind, REBIND, &message));
 }
 
 static void publish_order(struct world *world, struct client *client, const struct line *line)
 {
     Sb__OrderState order = SB__ORDER_STATE__INIT;
     Sb__Publish message = SB__PUBLISH__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     order.key = line->words[3];
     order.status = line_is(line, 4, "needs_person") ? SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON
                    : line_is(line, 4, "placed")     ? SB__ORDER_STATUS__ORDER_STATUS_PLACED
@@ -222,9 +189,7 @@ static void publish_order(struct world *world, struct client *client, const stru
     order.why = (char *)(uintptr_t) "the ERP does not say";
     message.body_case = SB__PUBLISH__BODY_ORDER;
     message.order = &order;
-    request.body_case = SB__REQUEST__BODY_PUBLISH;
-    request.publish = &message;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(publish, PUBLISH, &message));
 }
 
 static void renew(struct world *world, struct client *client, const struct line *line)

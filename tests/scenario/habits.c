@@ -1,5 +1,6 @@
 #include "tests/scenario/habits.h"
 
+#include "tests/lib/request.h"
 #include "tests/scenario/trace.h"
 
 #include <string.h>
@@ -9,11 +10,8 @@ enum { SECOND = 1000, RENEW_EVERY = 3, ORDER_TAKES_MS = 3000 };
 static void ping(struct world *world, struct client *client)
 {
     Sb__Ping message = SB__PING__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
-    request.body_case = SB__REQUEST__BODY_PING;
-    request.ping = &message;
     world->silent = true;
-    world_send(world, client, &request);
+    world_send(world, client, REQUEST(ping, PING, &message));
     world->silent = false;
 }
 

@@ -1,5 +1,6 @@
 #include "tests/scenario/world.h"
 
+#include "tests/lib/request.h"
 #include "tests/scenario/habits.h"
 #include "tests/scenario/trace.h"
 
@@ -317,12 +318,9 @@ void world_hello(struct world *self, struct client *client, const uint64_t *leas
         states[hello.n_runs].run = runs[hello.n_runs];
         state_items[hello.n_runs] = &states[hello.n_runs];
     }
-    Sb__Request request = SB__REQUEST__INIT;
-    request.body_case = SB__REQUEST__BODY_HELLO;
-    request.hello = &hello;
     client->alive = true;
     client->hangs = false;
-    world_send(self, client, &request);
+    world_send(self, client, REQUEST(hello, HELLO, &hello));
 }
 
 void world_ask(struct world *self, struct client *client, struct wish *wish, uint32_t poll_ms)
@@ -330,10 +328,7 @@ void world_ask(struct world *self, struct client *client, struct wish *wish, uin
     wish->acquire.poll_ms = poll_ms;
     wish->request = client->next_id;
     Sb__Acquire acquire = wish->acquire;
-    Sb__Request request = SB__REQUEST__INIT;
-    request.body_case = SB__REQUEST__BODY_ACQUIRE;
-    request.acquire = &acquire;
-    world_send(self, client, &request);
+    world_send(self, client, REQUEST(acquire, ACQUIRE, &acquire));
 }
 
 void world_renew(struct world *self, struct client *client, struct wish *wish)
@@ -349,10 +344,7 @@ void world_renew(struct world *self, struct client *client, struct wish *wish)
     renew.settle_ms = wish->acquire.settle_ms;
     renew.done = wish->done;
     renew.total = wish->total;
-    Sb__Request request = SB__REQUEST__INIT;
-    request.body_case = SB__REQUEST__BODY_RENEW;
-    request.renew = &renew;
-    world_send(self, client, &request);
+    world_send(self, client, REQUEST(renew, RENEW, &renew));
 }
 
 struct wish *world_wish(struct world *self, struct client *client, size_t job)
@@ -381,29 +373,23 @@ struct wish *world_wish(struct world *self, struct client *client, size_t job)
 void world_give_back(struct world *self, struct client *client, struct wish *wish, bool yields)
 {
     Sb__Release release = SB__RELEASE__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     release.token = wish->token;
     release.resource = wish->acquire.resource;
     release.yielded = yields;
-    request.body_case = SB__REQUEST__BODY_RELEASE;
-    request.release = &release;
     *wish = (struct wish){0};
-    world_send(self, client, &request);
+    world_send(self, client, REQUEST(release, RELEASE, &release));
 }
 
 void world_report(struct world *self, struct client *client, size_t job, Sb__Result *result)
 {
     Sb__Report message = SB__REPORT__INIT;
-    Sb__Request request = SB__REQUEST__INIT;
     result->started_ms = self->wall_ms - 1000;
     result->ended_ms = self->wall_ms;
     message.job = self->job_names[job];
     message.run = self->due[job].run;
     message.attempt = self->due[job].attempt;
     message.result = result;
-    request.body_case = SB__REQUEST__BODY_REPORT;
-    request.report = &message;
-    world_send(self, client, &request);
+    world_send(self, client, REQUEST(report, REPORT, &message));
 }
 
 void world_pass(struct world *self, int64_t duration_ms)

@@ -4,6 +4,7 @@
 #define SYNCBUS_TESTS_UNIT_CORE_RIG_H
 
 #include "broker/core/core.h"
+#include "tests/lib/request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,10 +79,7 @@ const Sb__Reply *rig_ask(struct rig *self, const struct rig_client *client, Sb__
 // The last step's reply to a request; NULL if there is none.
 const Sb__Reply *rig_reply(const struct rig *self, uint64_t id);
 // Sends `message` as the request's body of this kind.
-#define RIG_ASK(self, client, kind, KIND, message)                                                           \
-    rig_ask((self), (client),                                                                                \
-            &(Sb__Request){PROTOBUF_C_MESSAGE_INIT(&sb__request__descriptor),                                \
-                           .body_case = SB__REQUEST__BODY_##KIND, .kind = (message)})
+#define RIG_ASK(self, client, kind, KIND, message) rig_ask((self), (client), REQUEST(kind, KIND, message))
 
 // A Hello for these jobs, which knows all runs, or none; the answer. And a client that is welcome.
 const Sb__Reply *rig_hello(struct rig *self, struct rig_client *client, size_t first_job, size_t jobs);
