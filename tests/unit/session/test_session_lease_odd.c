@@ -5,23 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *long_text(size_t size)
-{
-    char *text = calloc(1, size + 1);
-    assert_non_null(text);
-    memset(text, 'x', size);
-    return text;
-}
-
-static Sb__Reply reply_of(const struct world *world, uint64_t id, Sb__Code code)
-{
-    Sb__Reply reply = SB__REPLY__INIT;
-    reply.id = id;
-    reply.epoch = world->epoch;
-    reply.code = code;
-    return reply;
-}
-
 // ---------------------------------------------------------------- wishes
 
 static void a_wish_with_a_limit_tells_the_broker_how_long_is_left(void **state)
@@ -80,7 +63,7 @@ static void a_wait_that_nobody_blocks_is_told_without_blockers_and_asked_for_aga
     (void)world_wish(&world, SYNCBUS_EXCLUSIVE, 0);
     for (int i = 0; i < 2; i++) {
         Sb__Reply reply =
-            reply_of(&world, world_request(&world, SB__REQUEST__BODY_ACQUIRE)->id, SB__CODE__CODE_OK);
+            world_reply(&world, world_request(&world, SB__REQUEST__BODY_ACQUIRE)->id, SB__CODE__CODE_OK);
         Sb__Waiting waiting = SB__WAITING__INIT;
         waiting.eta_ms = -1;
         reply.body_case = SB__REPLY__BODY_WAITING;
@@ -118,7 +101,7 @@ static void wishes_that_the_wire_would_not_carry_are_refused(void **state)
 {
     (void)state;
     struct world world = world_joined();
-    char *text = long_text(WIRE_TEXT_MAX + 1);
+    char *text = world_text(WIRE_TEXT_MAX + 1);
     const struct syncbus_wish bad[] = {{.mode = SYNCBUS_EXCLUSIVE},
                                        {.mode = SYNCBUS_EXCLUSIVE, .resource = text},
                                        {.mode = SYNCBUS_EXCLUSIVE, .resource = "erp", .job = text},

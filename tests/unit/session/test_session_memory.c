@@ -45,7 +45,6 @@ struct story {
 
 static void answer_snapshot(struct story *story, uint64_t id)
 {
-    Sb__Reply reply = SB__REPLY__INIT;
     Sb__State body = SB__STATE__INIT;
     Sb__JobState job = SB__JOB_STATE__INIT;
     Sb__JobState *jobs[] = {&job};
@@ -57,12 +56,7 @@ static void answer_snapshot(struct story *story, uint64_t id)
     job.current = &due;
     body.n_jobs = 1;
     body.jobs = jobs;
-    reply.id = id;
-    reply.epoch = story->world.epoch;
-    reply.code = SB__CODE__CODE_OK;
-    reply.body_case = SB__REPLY__BODY_STATE;
-    reply.state = &body;
-    world_give(&story->world, &reply);
+    world_state(&story->world, id, &body);
 }
 
 static void answer_acquire(struct story *story, uint64_t id, const Sb__Acquire *acquire)

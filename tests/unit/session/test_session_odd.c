@@ -9,35 +9,9 @@
 
 static const char *const no_names[] = {NULL};
 
-static char *long_text(size_t size)
-{
-    char *text = calloc(1, size + 1);
-    assert_non_null(text);
-    memset(text, 'x', size);
-    return text;
-}
-
-static struct world world_of(const struct syncbus_options *client)
-{
-    const struct session_options options = {.client = client, .process = 12, .host = 13, .seed = 1};
-    struct world self = {.now_ms = WORLD_START_MS, .number = 71, .epoch = WORLD_EPOCH};
-    self.session = session_new(&options, self.now_ms);
-    assert_non_null(self.session);
-    return self;
-}
-
-static Sb__Reply reply_of(const struct world *world, uint64_t id, Sb__Code code)
-{
-    Sb__Reply reply = SB__REPLY__INIT;
-    reply.id = id;
-    reply.epoch = world->epoch;
-    reply.code = code;
-    return reply;
-}
-
 static void welcome(struct world *world, uint64_t id, uint32_t beat_ms, uint32_t session_ttl_ms)
 {
-    Sb__Reply reply = reply_of(world, id, SB__CODE__CODE_OK);
+    Sb__Reply reply = world_reply(world, id, SB__CODE__CODE_OK);
     Sb__Welcome body = SB__WELCOME__INIT;
     body.session = world->number++;
     body.beat_ms = beat_ms;
@@ -47,27 +21,12 @@ static void welcome(struct world *world, uint64_t id, uint32_t beat_ms, uint32_t
     world_give(world, &reply);
 }
 
-static void join(struct world *world)
-{
-    world_jump(world, 0);
-    world_welcome(world, world_request(world, SB__REQUEST__BODY_HELLO)->id, NULL);
-    (void)world_notice(world, SYNCBUS_CONNECTED);
-}
-
-static void give_state(struct world *world, uint64_t id, Sb__State *state)
-{
-    Sb__Reply reply = reply_of(world, id, SB__CODE__CODE_OK);
-    reply.body_case = SB__REPLY__BODY_STATE;
-    reply.state = state;
-    world_give(world, &reply);
-}
-
 // ---------------------------------------------------------------- making
 
 static void options_that_the_wire_would_not_carry_make_no_session(void **state)
 {
     (void)state;
-    char *name = long_text(WIRE_NAME_MAX + 1);
+    char *name = world_text(WIRE_NAME_MAX + 1);
     const char *const names[] = {"prices", name, NULL};
     const struct syncbus_options bad[] = {
         {.name = name}, {.version = name}, {.jobs = names}, {.serves = names}, {.topics = names}};
@@ -146,7 +105,7 @@ static void calls_are_taken_only_while_the_session_stands(void **state)
 {
     (void)state;
     struct world world = world_begin(false);
-    Sb__Reply reply = reply_of(&world, 0, SB__CODE__CODE_OK);
+    Sb__Reply reply = world_reply(&world, 0, SB__CODE__CODE_OK);
     Sb__Deliver deliver = SB__DELIVER__INIT;
     deliver.call = 9;
     reply.body_case = SB__REPLY__BODY_DELIVER;
@@ -154,7 +113,7 @@ static void calls_are_taken_only_while_the_session_stands(void **state)
     world_give(&world, &reply);
     world_no_notice(&world);
     assert_int_equal(session_answer(world.session, 9, SYNCBUS_OK, NULL, NULL, 0), -ENOTCONN);
-    join(&world);
+    world_join(&world);
     world_give(&world, &reply);
     assert_int_equal(world_notice(&world, SYNCBUS_CALL).call, 9);
     world_answer(&world, 0, SB__CODE__CODE_OK, "nobody asked"); // neither a call nor an answer
@@ -190,7 +149,7 @@ static void runs_under_way_are_noted_once_and_only_so_many(void **state)
 {
     (void)state;
     struct world world = world_begin(false);
-    char *name = long_text(WIRE_NAME_MAX + 1);
+    char *name = world_text(WIRE_NAME_MAX + 1);
     assert_int_equal(session_run_begin(world.session, NULL, 1, 1), -EINVAL);
     assert_int_equal(session_run_begin(world.session, name, 1, 1), -EINVAL);
     assert_int_equal(session_run_begin(world.session, "prices", 0, 1), -EINVAL);
@@ -215,7 +174,7 @@ static void asks_calls_and_answers_that_cannot_be_carried_are_refused(void **sta
     static char body[WIRE_BODY_MAX + 1];
     struct world world = world_joined();
     struct session *session = world.session;
-    char *text = long_text(WIRE_TEXT_MAX + 1);
+    char *text = world_text(WIRE_TEXT_MAX + 1);
     assert_int_equal(session_ask(session, world.now_ms, NULL, 0, 0), 0);
     assert_int_equal(session_call(session, world.now_ms, NULL, "list", NULL, 0, 0), 0);
     assert_int_equal(session_call(session, world.now_ms, "orders", NULL, NULL, 0, 0), 0);
@@ -278,7 +237,7 @@ static void a_client_of_few_jobs_asks_for_each_and_one_of_many_for_all(void **st
     for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++) {
         struct world world = world_of(&clients[i]);
         unsigned snapshots = 0;
-        join(&world);
+        world_join(&world);
         world_jump(&world, 3 * WORLD_BEAT_MS + WORLD_BEAT_MS / 2);
         while (world_next(&world))
             snapshots += world.request->body_case == SB__REQUEST__BODY_SNAPSHOT;
@@ -327,7 +286,7 @@ static void a_state_tells_a_worker_what_is_due_and_what_drains_and_no_more(void 
     body.more = true;
     for (int i = 0; i < 2; i++) { // once more: nothing is new
         entries[0].value = entries[1].value = 4;
-        give_state(&world, 999 + (uint64_t)i, &body);
+        world_state(&world, 999 + (uint64_t)i, &body);
         if (i == 0)
             assert_int_equal(world_notice(&world, SYNCBUS_YIELD).pause, 3);
         assert_int_equal(world_notice(&world, SYNCBUS_TICK).run, 2);
@@ -335,7 +294,7 @@ static void a_state_tells_a_worker_what_is_due_and_what_drains_and_no_more(void 
         assert_string_equal(world_request(&world, SB__REQUEST__BODY_SNAPSHOT)->snapshot->after, "ddt");
     }
     body.n_jobs = 0; // a page without jobs has nothing after it
-    give_state(&world, 999, &body);
+    world_state(&world, 999, &body);
     assert_true(world_silent(&world));
     world_end(&world);
 }
@@ -347,7 +306,7 @@ static void a_body_that_does_not_belong_to_its_topic_is_not_looked_at(void **sta
     static const char *const jobs[] = {"prices", NULL};
     const struct syncbus_options client = {.events = "e", .jobs = jobs, .topics = all};
     struct world world = world_of(&client);
-    join(&world);
+    world_join(&world);
     Sb__Tick tick = SB__TICK__INIT;
     tick.job = (char *)"prices";
     tick.run = 5;
@@ -416,7 +375,7 @@ static void a_client_without_publications_takes_none_and_asks_for_nothing(void *
     world_end(&world);
     const struct syncbus_options member = {.name = "m"};
     world = world_of(&member);
-    join(&world);
+    world_join(&world);
     Sb__State__SeqsEntry entry = SB__STATE__SEQS_ENTRY__INIT;
     Sb__State__SeqsEntry *seqs[] = {&entry};
     Sb__State body = SB__STATE__INIT;
@@ -424,7 +383,7 @@ static void a_client_without_publications_takes_none_and_asks_for_nothing(void *
     entry.value = 4;
     body.n_seqs = 1;
     body.seqs = seqs;
-    give_state(&world, 999, &body);
+    world_state(&world, 999, &body);
     world_no_notice(&world);
     world_end(&world);
 }

@@ -1,17 +1,17 @@
 // Broadcasts are state: what is missed is seen and repaired.
 #include "tests/unit/session/world.h"
 
-static Sb__Event event_of(uint64_t seq)
+static Sb__Event event_of(const struct world *world, uint64_t seq)
 {
     Sb__Event event = SB__EVENT__INIT;
-    event.epoch = WORLD_EPOCH;
+    event.epoch = world->epoch;
     event.seq = seq;
     return event;
 }
 
 static void tick(struct world *world, const char *topic, uint64_t seq, const char *job, uint64_t run)
 {
-    Sb__Event event = event_of(seq);
+    Sb__Event event = event_of(world, seq);
     Sb__Tick body = SB__TICK__INIT;
     body.job = (char *)job;
     body.run = run;
@@ -24,7 +24,7 @@ static void tick(struct world *world, const char *topic, uint64_t seq, const cha
 
 static void beat(struct world *world, uint64_t seq, const char *topic, uint64_t topic_seq)
 {
-    Sb__Event event = event_of(seq);
+    Sb__Event event = event_of(world, seq);
     Sb__Beat body = SB__BEAT__INIT;
     Sb__Beat__SeqsEntry entry = SB__BEAT__SEQS_ENTRY__INIT;
     Sb__Beat__SeqsEntry *entries[] = {&entry};
@@ -39,7 +39,7 @@ static void beat(struct world *world, uint64_t seq, const char *topic, uint64_t 
 
 static void change(struct world *world, const char *topic, uint64_t seq)
 {
-    Sb__Event event = event_of(seq);
+    Sb__Event event = event_of(world, seq);
     Sb__Change body = SB__CHANGE__INIT;
     body.entity = (char *)"ddt";
     event.body_case = SB__EVENT__BODY_CHANGE;
@@ -50,7 +50,6 @@ static void change(struct world *world, const char *topic, uint64_t seq)
 // Answers a Snapshot with how far a topic has come.
 static void tell_seq(struct world *world, uint64_t id, const char *topic, uint64_t seq)
 {
-    Sb__Reply reply = SB__REPLY__INIT;
     Sb__State body = SB__STATE__INIT;
     Sb__State__SeqsEntry entry = SB__STATE__SEQS_ENTRY__INIT;
     Sb__State__SeqsEntry *entries[] = {&entry};
@@ -58,12 +57,7 @@ static void tell_seq(struct world *world, uint64_t id, const char *topic, uint64
     entry.value = seq;
     body.n_seqs = 1;
     body.seqs = entries;
-    reply.id = id;
-    reply.epoch = world->epoch;
-    reply.code = SB__CODE__CODE_OK;
-    reply.body_case = SB__REPLY__BODY_STATE;
-    reply.state = &body;
-    world_give(world, &reply);
+    world_state(world, id, &body);
 }
 
 static void a_tick_is_told_with_its_run_and_slot(void **state)
@@ -127,7 +121,6 @@ static void three_beats_missed_make_a_snapshot_whose_due_run_is_a_tick(void **st
     world_pass(&world, WORLD_BEAT_MS / 2);
     const Sb__Request *snapshot = world_request(&world, SB__REQUEST__BODY_SNAPSHOT);
     assert_string_equal(snapshot->snapshot->job, ""); // it listens to topics of other jobs too
-    Sb__Reply reply = SB__REPLY__INIT;
     Sb__State body = SB__STATE__INIT;
     Sb__JobState job = SB__JOB_STATE__INIT;
     Sb__JobState *jobs[] = {&job};
@@ -138,12 +131,7 @@ static void three_beats_missed_make_a_snapshot_whose_due_run_is_a_tick(void **st
     job.current = &due;
     body.n_jobs = 1;
     body.jobs = jobs;
-    reply.id = snapshot->id;
-    reply.epoch = WORLD_EPOCH;
-    reply.code = SB__CODE__CODE_OK;
-    reply.body_case = SB__REPLY__BODY_STATE;
-    reply.state = &body;
-    world_give(&world, &reply);
+    world_state(&world, snapshot->id, &body);
     assert_int_equal(world_notice(&world, SYNCBUS_TICK).run, 9);
     world_end(&world);
 }
@@ -242,7 +230,7 @@ static void what_an_epoch_said_before_its_listener_was_back_is_a_gap(void **stat
     world.epoch++;
     world_welcome(&world, world_request(&world, SB__REQUEST__BODY_HELLO)->id, NULL);
     (void)world_notice(&world, SYNCBUS_CONNECTED);
-    Sb__Event event = event_of(3);
+    Sb__Event event = event_of(&world, 3);
     Sb__Change body = SB__CHANGE__INIT;
     event.epoch = world.epoch;
     event.body_case = SB__EVENT__BODY_CHANGE;
@@ -257,12 +245,9 @@ static void a_welcome_of_an_epoch_before_that_of_an_event_is_not_followed(void *
 {
     (void)state;
     struct world world = world_joined();
-    Sb__Event event = event_of(1);
-    Sb__Beat body = SB__BEAT__INIT;
-    event.body_case = SB__EVENT__BODY_BEAT;
-    event.beat = &body;
-    event.epoch = WORLD_EPOCH + 1;
-    world_event(&world, "beat", &event);
+    world.epoch++;
+    beat(&world, 1, NULL, 0);
+    world.epoch--;
     world_pass(&world, WORLD_BEAT_MS);
     world_welcome(&world, world_request(&world, SB__REQUEST__BODY_HELLO)->id, NULL);
     (void)world_notice(&world, SYNCBUS_DISCONNECTED);
@@ -276,7 +261,6 @@ static void a_state_of_many_jobs_is_asked_for_page_by_page(void **state)
     struct world world = world_joined();
     beat(&world, 1, NULL, 0);
     beat(&world, 3, NULL, 0);
-    Sb__Reply reply = SB__REPLY__INIT;
     Sb__State body = SB__STATE__INIT;
     Sb__JobState job = SB__JOB_STATE__INIT;
     Sb__JobState *jobs[] = {&job};
@@ -284,12 +268,7 @@ static void a_state_of_many_jobs_is_asked_for_page_by_page(void **state)
     body.n_jobs = 1;
     body.jobs = jobs;
     body.more = true;
-    reply.id = world_request(&world, SB__REQUEST__BODY_SNAPSHOT)->id;
-    reply.epoch = WORLD_EPOCH;
-    reply.code = SB__CODE__CODE_OK;
-    reply.body_case = SB__REPLY__BODY_STATE;
-    reply.state = &body;
-    world_give(&world, &reply);
+    world_state(&world, world_request(&world, SB__REQUEST__BODY_SNAPSHOT)->id, &body);
     const Sb__Request *next = world_request(&world, SB__REQUEST__BODY_SNAPSHOT);
     assert_string_equal(next->snapshot->after, "customers");
     tell_seq(&world, next->id, "change.ddt", 1);
@@ -328,15 +307,12 @@ static void a_newer_epoch_in_an_event_registers_the_client_anew_and_an_older_one
 {
     (void)state;
     struct world world = world_joined();
-    Sb__Event event = event_of(1);
-    Sb__Beat body = SB__BEAT__INIT;
-    event.body_case = SB__EVENT__BODY_BEAT;
-    event.beat = &body;
-    event.epoch = WORLD_EPOCH + 1;
-    world_event(&world, "beat", &event);
+    world.epoch++;
+    beat(&world, 1, NULL, 0);
     assert_int_equal(session_number(world.session), 0);
     world_pass(&world, WORLD_BEAT_MS);
     (void)world_request(&world, SB__REQUEST__BODY_HELLO);
+    world.epoch--;
     tick(&world, "tick.prices", 9, "prices", 5);
     world_no_notice(&world);
     world_end(&world);
@@ -347,7 +323,7 @@ static void the_beats_state_of_a_draining_resource_asks_to_yield(void **state)
     (void)state;
     struct world world = world_joined();
     const uint64_t claim = world_hold(&world, SYNCBUS_SHARED, 40);
-    Sb__Event event = event_of(1);
+    Sb__Event event = event_of(&world, 1);
     Sb__Beat body = SB__BEAT__INIT;
     Sb__ResourceState erp = SB__RESOURCE_STATE__INIT, other = SB__RESOURCE_STATE__INIT;
     Sb__ResourceState *resources[] = {&other, &erp};

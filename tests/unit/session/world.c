@@ -1,10 +1,35 @@
 #include "tests/unit/session/world.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const jobs[] = {"prices", NULL};
 static const char *const serves[] = {"prices", NULL};
 static const char *const wanted[] = {"change.", NULL};
+
+char *world_text(size_t size)
+{
+    char *text = calloc(1, size + 1);
+    assert_non_null(text);
+    memset(text, 'x', size);
+    return text;
+}
+
+struct world world_of(const struct syncbus_options *client)
+{
+    const struct session_options options = {.client = client, .process = 12, .host = 13, .seed = 1};
+    struct world self = {.now_ms = WORLD_START_MS, .number = 71, .epoch = WORLD_EPOCH};
+    self.session = session_new(&options, self.now_ms);
+    assert_non_null(self.session);
+    return self;
+}
+
+void world_join(struct world *self)
+{
+    world_jump(self, 0);
+    world_welcome(self, world_request(self, SB__REQUEST__BODY_HELLO)->id, NULL);
+    (void)world_notice(self, SYNCBUS_CONNECTED);
+}
 
 struct world world_begin(bool anonymous)
 {
@@ -16,19 +41,13 @@ struct world world_begin(bool anonymous)
                                            .serves = anonymous ? NULL : serves,
                                            .topics = wanted,
                                            .anonymous = anonymous};
-    const struct session_options options = {.client = &client, .process = 12, .host = 13, .seed = 1};
-    struct world self = {.now_ms = WORLD_START_MS, .number = 71, .epoch = WORLD_EPOCH};
-    self.session = session_new(&options, self.now_ms);
-    assert_non_null(self.session);
-    return self;
+    return world_of(&client);
 }
 
 struct world world_joined(void)
 {
     struct world self = world_begin(false);
-    world_jump(&self, 0);
-    world_welcome(&self, world_request(&self, SB__REQUEST__BODY_HELLO)->id, NULL);
-    (void)world_notice(&self, SYNCBUS_CONNECTED);
+    world_join(&self);
     return self;
 }
 
@@ -132,7 +151,7 @@ void world_give(struct world *self, const Sb__Reply *reply)
     watch(self, false);
 }
 
-static Sb__Reply reply_to(struct world *self, uint64_t id, Sb__Code code)
+Sb__Reply world_reply(const struct world *self, uint64_t id, Sb__Code code)
 {
     Sb__Reply reply = SB__REPLY__INIT;
     reply.id = id;
@@ -143,14 +162,14 @@ static Sb__Reply reply_to(struct world *self, uint64_t id, Sb__Code code)
 
 void world_answer(struct world *self, uint64_t id, Sb__Code code, const char *text)
 {
-    Sb__Reply reply = reply_to(self, id, code);
+    Sb__Reply reply = world_reply(self, id, code);
     reply.text = (char *)text;
     world_give(self, &reply);
 }
 
 void world_welcome(struct world *self, uint64_t id, Sb__State *state)
 {
-    Sb__Reply reply = reply_to(self, id, SB__CODE__CODE_OK);
+    Sb__Reply reply = world_reply(self, id, SB__CODE__CODE_OK);
     Sb__Welcome welcome = SB__WELCOME__INIT;
     welcome.session = self->number++;
     welcome.beat_ms = WORLD_BEAT_MS;
@@ -161,9 +180,17 @@ void world_welcome(struct world *self, uint64_t id, Sb__State *state)
     world_give(self, &reply);
 }
 
+void world_state(struct world *self, uint64_t id, Sb__State *state)
+{
+    Sb__Reply reply = world_reply(self, id, SB__CODE__CODE_OK);
+    reply.body_case = SB__REPLY__BODY_STATE;
+    reply.state = state;
+    world_give(self, &reply);
+}
+
 void world_granted(struct world *self, uint64_t id, uint64_t token)
 {
-    Sb__Reply reply = reply_to(self, id, SB__CODE__CODE_OK);
+    Sb__Reply reply = world_reply(self, id, SB__CODE__CODE_OK);
     Sb__Granted granted = SB__GRANTED__INIT;
     granted.token = token;
     granted.ttl_ms = WORLD_TTL_MS;
@@ -174,7 +201,7 @@ void world_granted(struct world *self, uint64_t id, uint64_t token)
 
 void world_waiting(struct world *self, uint64_t id, uint32_t position)
 {
-    Sb__Reply reply = reply_to(self, id, SB__CODE__CODE_OK);
+    Sb__Reply reply = world_reply(self, id, SB__CODE__CODE_OK);
     Sb__Waiting waiting = SB__WAITING__INIT;
     Sb__Blocker blocker = SB__BLOCKER__INIT;
     Sb__Blocker *blockers[] = {&blocker};
@@ -192,7 +219,7 @@ void world_waiting(struct world *self, uint64_t id, uint32_t position)
 
 void world_renewed(struct world *self, uint64_t id, bool yield, uint64_t pause)
 {
-    Sb__Reply reply = reply_to(self, id, SB__CODE__CODE_OK);
+    Sb__Reply reply = world_reply(self, id, SB__CODE__CODE_OK);
     Sb__Renewed renewed = SB__RENEWED__INIT;
     renewed.ttl_ms = WORLD_TTL_MS;
     renewed.yield = yield;

@@ -24,6 +24,9 @@ struct world {
     void (*watch)(bool in);  // if not NULL: called when the world goes into the session, and out of it
 };
 
+// A client of these options, and one that the broker welcomes.
+struct world world_of(const struct syncbus_options *client);
+void world_join(struct world *self);
 // A session of the job "prices" that has just been made, or an anonymous one; freed by world_end.
 struct world world_begin(bool anonymous);
 struct world world_joined(void);
@@ -43,12 +46,17 @@ bool world_silent(struct world *self);
 void world_drop_requests(struct world *self);
 
 // Replies to a request. The body is set by the caller where there is one.
+Sb__Reply world_reply(const struct world *self, uint64_t id, Sb__Code code);
 void world_give(struct world *self, const Sb__Reply *reply);
 void world_answer(struct world *self, uint64_t id, Sb__Code code, const char *text);
 void world_welcome(struct world *self, uint64_t id, Sb__State *state);
+void world_state(struct world *self, uint64_t id, Sb__State *state);
 void world_granted(struct world *self, uint64_t id, uint64_t token);
 void world_waiting(struct world *self, uint64_t id, uint32_t position);
 void world_renewed(struct world *self, uint64_t id, bool yield, uint64_t pause);
+
+// A text of so many characters, freed by the caller.
+char *world_text(size_t size);
 
 // Publishes an event; epoch, seq and the body are the caller's.
 void world_event(struct world *self, const char *topic, const Sb__Event *event);
