@@ -263,6 +263,8 @@ static void forget_earlier_epochs(struct core *self)
 
 void pauses_advance(struct core *self)
 {
+    if (self->stopping) // phases stand still: the waiter for whom a pause began may have gone
+        return;
     for (uint32_t i = 0; i < self->resource_count; i++) {
         if (!update_has_room(self)) {
             self->is_behind = true;
@@ -293,7 +295,7 @@ void pauses_advance(struct core *self)
 int64_t pauses_deadline(const struct core *self)
 {
     int64_t deadline = INT64_MAX;
-    for (uint32_t i = 0; i < self->resource_count; i++) {
+    for (uint32_t i = 0; !self->stopping && i < self->resource_count; i++) {
         const struct resource *resource = &self->resources[i];
         const int64_t times[] = {resource->recovering_until, resource->refused_until,
                                  resource->phase == PAUSE_DRAINING ? pause_limit(self, resource) : 0};

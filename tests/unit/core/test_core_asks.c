@@ -362,6 +362,8 @@ static void while_the_broker_stops_nothing_is_granted_and_no_config_taken(void *
 static void a_pause_whose_last_waiter_left_while_the_broker_stops_is_told_without_one(void **state)
 {
     struct rig *self = *state;
+    self->jobs[STOCKS].pause_timeout_ms = 5000;
+    rig_start(self);
     const struct rig_client sync = rig_comes(self, 1, STOCKS, 1, NULL);
     assert_int_equal(rig_acquire(self, &sync, rig_turn(self, STOCKS, 4))->body_case, SB__REPLY__BODY_GRANTED);
     (void)rig_acquire(self, &sync, rig_order(self, ERP, 5));
@@ -374,6 +376,8 @@ static void a_pause_whose_last_waiter_left_while_the_broker_stops_is_told_withou
     assert_int_equal(seen->phase, SB__PHASE__PHASE_DRAINING);
     assert_string_equal(seen->holder, "");
     assert_int_equal(seen->n_blockers, 1);
+    rig_tick(self, 5000); // nobody is there to be told that it failed
+    assert_int_equal(self->leases[SB__LEASE_CHANGE__LEASE_CHANGE_PAUSE_TIMED_OUT], 0);
 }
 
 int main(void)
