@@ -122,7 +122,7 @@ void lease_grant(struct core *self, size_t index)
     const struct resource *resource = &self->resources[waiter.resource];
     assert(waiter.pending);
     struct lease *lease = &self->leases[self->lease_count++];
-    *lease = (struct lease){.token = number_next(self, &self->tokens),
+    *lease = (struct lease){.token = number_next(&self->tokens),
                             .resource = waiter.resource,
                             .mode = waiter.mode,
                             .job = waiter.job,
@@ -281,7 +281,7 @@ static struct waiter *waiter_add(struct core *self, const struct session *sessio
     uint64_t ticket = acquire->ticket;
     const bool returns = self->boot_ms - self->started_boot <= TICKETS_HONOURED_MS;
     if (ticket == 0 || !returns || ticket >= self->tickets_first) // this epoch's was lost with its place (I7)
-        ticket = number_next(self, &self->tickets);
+        ticket = number_next(&self->tickets);
     if (self->waiter_count == self->config.waiters_max || ticket == 0)
         return NULL;
     const bool shared = acquire->mode == SB__MODE__MODE_SHARED;
@@ -321,7 +321,6 @@ static void take_ask(struct core *self, struct waiter *waiter, uint64_t peer, co
     waiter->pending = true;
     waiter->peer = peer;
     waiter->request = request->id;
-    waiter->session = session->number;
     waiter->instance = session->instance;
     waiter->process = session->process;
     // A sync's own config says how long its cut export goes on; an order's request is its client's to know.

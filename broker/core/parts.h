@@ -38,7 +38,7 @@ size_t key_slot(uint8_t key[CORE_KEY_MAX], const char *name, int64_t slot_ms);
 // ---------------------------------------------------------------- numbers.c: tokens, runs, tickets, META
 
 // The next number, or 0 while none is stored durably.
-uint64_t number_next(struct core *self, struct numbers *numbers);
+uint64_t number_next(struct numbers *numbers);
 bool number_is_left(const struct numbers *numbers);
 // Reserves the next blocks if one runs low, and takes over what has become durable.
 void numbers_keep(struct core *self);

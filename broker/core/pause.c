@@ -62,7 +62,7 @@ static void pause_set(struct core *self, struct resource *resource, enum pause_p
 {
     resource->phase = phase;
     resource->pause = ++self->pause_count_ever;
-    resource->pause_since = resource->streak_since = self->boot_ms;
+    resource->streak_since = self->boot_ms;
     resource->pause_since_ms = self->wall_ms;
 }
 

@@ -110,7 +110,7 @@ void run_begin(struct core *self, struct job *job, int64_t slot_ms, Sb__Cause ca
         further_begin(self, job);
         return;
     }
-    const uint64_t number = number_next(self, &self->runs);
+    const uint64_t number = number_next(&self->runs);
     assert(number != 0); // no job is looked at while there is none
     job->current = (struct run){
         .number = number, .slot_ms = slot_ms, .cause = cause, .attempt = 1, .due_ms = self->wall_ms};

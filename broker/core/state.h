@@ -124,7 +124,6 @@ struct resource {
     int64_t recovering_until; // BOOTTIME; 0: not recovering
     enum pause_phase phase;
     uint64_t pause;             // the pause's number
-    int64_t pause_since;        // BOOTTIME
     int64_t pause_since_ms;     // Unix ms
     int64_t drain_since;        // BOOTTIME when draining for the present waiter began
     int64_t streak_since;       // BOOTTIME when the pauses in a row began
@@ -185,8 +184,7 @@ struct waiter {
     uint64_t run;
     uint32_t attempt;
     uint64_t instance;
-    uint64_t process; // of the instance, when it asked first
-    uint64_t session;
+    uint64_t process;    // of the instance, when it last asked
     int64_t since_boot;  // BOOTTIME: of the run's DUE for shared ones, of the first asking for others
     int64_t asked_boot;  // BOOTTIME of the first asking
     int64_t until_boot;  // gives up then; INT64_MAX: never

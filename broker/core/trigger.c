@@ -28,7 +28,7 @@ static struct run *merging_run(struct job *job)
 // Puts a run behind the one under way, or where it waits for more to merge. False while no number is stored.
 static bool further_add(struct core *self, struct job *job, Sb__Cause cause, const char *detail)
 {
-    const uint64_t number = number_next(self, &self->runs);
+    const uint64_t number = number_next(&self->runs);
     if (number == 0)
         return false;
     job->further = (struct run){.number = number,
