@@ -158,12 +158,11 @@ static void advance_paced(struct core *self, struct job *job)
         run_begin(self, job, 0, SB__CAUSE__CAUSE_SCHEDULE, "the clock stands before the last slot");
 }
 
-// What a job's start asks for: that the journal knows its place, and a run at once if it never succeeded.
+// What a job's start asks for, when the slots before it have their outcomes: that the journal knows its
+// place, and a run at once if it never succeeded.
 static void start_job(struct core *self, struct job *job)
 {
-    const bool due = job->last_success_ms == 0 && !run_is_open(job) && job->next_slot_ms > self->wall_ms &&
-                     hold_of_job(self, job) == NULL;
-    if (due)
+    if (job->last_success_ms == 0 && !run_is_open(job) && hold_of_job(self, job) == NULL)
         run_begin(self, job, 0, SB__CAUSE__CAUSE_CATCH_UP, "it has never succeeded");
     if (job->is_new)
         job_store(self, job);
@@ -197,7 +196,8 @@ bool schedule_begin(struct core *self)
     for (size_t i = 0; i < self->job_count; i++) {
         if (!update_has_room(self))
             return false;
-        start_job(self, &self->jobs[i]);
+        if (self->jobs[i].next_slot_ms > self->wall_ms)
+            start_job(self, &self->jobs[i]);
     }
     return true;
 }
@@ -206,8 +206,6 @@ void schedule_advance(struct core *self, struct job *job)
 {
     if (job->presence != JOB_CONFIGURED)
         return;
-    if (job->is_starting)
-        start_job(self, job);
     if (stands_back(self, job)) {
         advance_paced(self, job);
     } else if (self->wall_ms >= job->next_slot_ms) {
@@ -215,6 +213,8 @@ void schedule_advance(struct core *self, struct job *job)
         const uint64_t count = (uint64_t)((self->wall_ms - job->next_slot_ms) / job->config.every_ms) + 1;
         take_slots(self, job, job->next_slot_ms, count);
     }
+    if (job->is_starting)
+        start_job(self, job);
     if (!job->is_stale && self->wall_ms >= job_stale_ms(job)) {
         job->is_stale = true;
         alert_raise(self, ALERT_STALE, job->name,

@@ -317,6 +317,20 @@ static void the_first_slot_of_all_is_the_offset(void **state)
     assert_int_equal(rig_job(self, STOCKS)->next_ms, 600000);
 }
 
+static void what_never_succeeded_is_due_at_the_start_though_its_slots_were_missed(void **state)
+{
+    struct rig *self = *state;
+    Sb__StoredJob job = SB__STORED_JOB__INIT;
+    job.job = self->names[PRICES];
+    job.last_slot_ms = self->wall_ms / 600000 * 600000 - 3 * 600000;
+    self->jobs[PRICES].catches_up = false;
+    rig_recovers(self, CORE_TABLE_JOB, "prices", &job.base);
+    rig_start(self);
+    assert_int_equal(rig_job(self, PRICES)->missed, 3);
+    assert_int_equal(rig_job(self, PRICES)->current->slot_ms, 0);
+    assert_int_equal(rig_job(self, PRICES)->current->cause, SB__CAUSE__CAUSE_CATCH_UP);
+}
+
 static void a_next_attempt_that_nobody_takes_for_as_long_as_the_job_comes_is_the_last(void **state)
 {
     struct rig *self = *state;
@@ -419,6 +433,7 @@ int main(void)
         RIG_TEST(a_run_that_was_asked_for_behind_a_removed_jobs_own_is_dropped),
         RIG_TEST(the_topics_of_a_job_that_comes_back_count_on),
         RIG_TEST(the_first_slot_of_all_is_the_offset),
+        RIG_TEST(what_never_succeeded_is_due_at_the_start_though_its_slots_were_missed),
         RIG_TEST(a_next_attempt_that_nobody_takes_for_as_long_as_the_job_comes_is_the_last),
         RIG_TEST(a_core_without_jobs_has_only_its_beats_to_wait_for),
         RIG_TEST(no_run_is_made_before_its_number_is_durable),
