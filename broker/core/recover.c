@@ -11,6 +11,18 @@ static void recover_histogram(struct histogram *ret, ProtobufCBinaryData stored)
         memcpy(ret, stored.data, sizeof *ret);
 }
 
+// Whether the run's present attempt had a turn; when, is not known any more.
+static bool has_begun(const Sb__RunState *state)
+{
+    switch (state->stage) {
+    case SB__STAGE__STAGE_QUEUED: return state->yields > 0;
+    case SB__STAGE__STAGE_FETCHING:
+    case SB__STAGE__STAGE_YIELDED:
+    case SB__STAGE__STAGE_APPLYING: return true;
+    default: return false;
+    }
+}
+
 static void recover_run(struct core *self, struct run *ret, const Sb__RunState *state)
 {
     *ret = (struct run){.number = state->run,
@@ -22,7 +34,8 @@ static void recover_run(struct core *self, struct run *ret, const Sb__RunState *
                         .due_ms = state->due_ms,
                         .ended_ms = state->ended_ms,
                         .queued_ms = state->queued_ms,
-                        .seen_boot = self->boot_ms};
+                        .seen_boot = self->boot_ms,
+                        .began_boot = has_begun(state) ? self->boot_ms : 0};
     // Its age in the queue goes on from when it was due, as far as the wall clock tells.
     const int64_t age = self->wall_ms > state->due_ms ? self->wall_ms - state->due_ms : 0;
     ret->due_boot = self->boot_ms - age;

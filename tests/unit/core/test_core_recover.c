@@ -123,6 +123,22 @@ static void a_run_that_fetched_before_the_start_is_not_one_to_merge_with(void **
     assert_true(triggered->run > RUN);
 }
 
+// It stepped aside before the start, and waits for its next turn.
+static void a_run_that_had_a_turn_before_the_start_is_at_work_since_then(void **state)
+{
+    struct rig *self = *state;
+    Sb__RunState run = open_run(RUN, SB__STAGE__STAGE_QUEUED);
+    Sb__StoredRun stored;
+    run.yields = 1;
+    self->jobs[PRICES].max_duration_ms = 60000;
+    recovers_run(self, &stored, &run, 1);
+    rig_start(self);
+    assert_false(rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_MANUAL)->triggered->merged);
+    assert_int_equal(self->records[CORE_TABLE_ALERT], 0);
+    rig_pass(self, 60000);
+    assert_int_equal(self->records[CORE_TABLE_ALERT], 1); // it hangs
+}
+
 static void runs_of_jobs_that_left_the_config_end_as_many_as_fit_into_the_start(void **state)
 {
     struct rig *self = *state;
@@ -381,6 +397,7 @@ int main(void)
         RIG_TEST(a_last_run_without_a_result_comes_back_without_one),
         RIG_TEST(of_two_open_runs_the_lesser_number_is_under_way_in_whatever_order_they_come),
         RIG_TEST(a_run_that_fetched_before_the_start_is_not_one_to_merge_with),
+        RIG_TEST(a_run_that_had_a_turn_before_the_start_is_at_work_since_then),
         RIG_TEST(runs_of_jobs_that_left_the_config_end_as_many_as_fit_into_the_start),
         RIG_TEST(owners_come_back_once_each_and_no_more_than_there_is_room_for),
         RIG_TEST(leases_that_cannot_be_kept_are_waited_for),
