@@ -243,7 +243,8 @@ static bool refuse_acquire(struct core *self, uint64_t peer, const struct sessio
                            job->name, acquire->attempt);
     } else if (acquire->mode == SB__MODE__MODE_SHARED &&
                (!session_has_job(self, session, job) ||
-                (job->current.instance != 0 && job->current.instance != session->instance))) {
+                (job->current.instance != 0 ? job->current.instance != session->instance
+                                            : !session_owns_job(self, session, job)))) {
         code = SB__CODE__CODE_CONFLICT;
         text = arena_print(self, "run %" PRIu64 " of %s is another service's", acquire->run, job->name);
     }

@@ -229,6 +229,8 @@ struct session *session_find(const struct core *self, uint64_t number);
 struct session *session_of_instance(const struct core *self, uint64_t instance);
 struct session *session_serving(const struct core *self, const char *service);
 bool session_has_job(const struct core *self, const struct session *session, const struct job *job);
+// Whether no other store answers for the job meanwhile: an operator can rebind it while its session lives.
+bool session_owns_job(const struct core *self, const struct session *session, const struct job *job);
 void session_hello(struct core *self, uint64_t peer, const Sb__Request *request);
 void session_bye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
 void session_end(struct core *self, struct session *session);

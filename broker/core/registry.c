@@ -59,6 +59,12 @@ struct owner *owner_find(const struct core *self, const char *name)
     return place != NAMES_NONE ? &self->owners[place] : NULL;
 }
 
+bool session_owns_job(const struct core *self, const struct session *session, const struct job *job)
+{
+    const struct owner *owner = owner_find(self, job->name);
+    return owner == NULL || owner->instance == session->instance;
+}
+
 struct owner *owner_add(struct core *self, const char *name)
 {
     assert(self->owner_count < self->owner_max);

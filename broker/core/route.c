@@ -154,7 +154,7 @@ void route_publish(struct core *self, uint64_t peer, struct session *session, co
         return;
     if (message->body_case == SB__PUBLISH__BODY_CHANGE) {
         struct job *job = job_find(self, message->change->entity);
-        if (job == NULL || !session_has_job(self, session, job)) {
+        if (job == NULL || !session_has_job(self, session, job) || !session_owns_job(self, session, job)) {
             reply_kept(self, peer, session, request, SB__CODE__CODE_FORBIDDEN, "the entity is another's");
             return;
         }

@@ -136,6 +136,26 @@ static void a_run_that_another_store_took_is_not_the_new_owners(void **state)
                      SB__CODE__CODE_CONFLICT);
 }
 
+static void a_store_whose_job_was_bound_to_another_has_no_turn_and_publishes_no_change(void **state)
+{
+    struct rig *self = *state;
+    Sb__Rebind rebind = SB__REBIND__INIT;
+    Sb__Change change = SB__CHANGE__INIT;
+    Sb__Publish publish = SB__PUBLISH__INIT;
+    rig_begin(self);
+    rebind.name = change.entity = self->names[PRICES];
+    publish.body_case = SB__PUBLISH__BODY_CHANGE;
+    publish.change = &change;
+    assert_int_equal(RIG_ASK(self, NULL, rebind, REBIND, &rebind)->code, SB__CODE__CODE_OK);
+    assert_int_equal(RIG_ASK(self, &self->sync, publish, PUBLISH, &publish)->code, SB__CODE__CODE_OK);
+    const struct rig_client heir = rig_comes(self, OTHER, PRICES, 1, NULL);
+    assert_int_equal(rig_acquire(self, &self->sync, rig_turn(self, PRICES, CLAIM))->code,
+                     SB__CODE__CODE_CONFLICT);
+    assert_int_equal(RIG_ASK(self, &self->sync, publish, PUBLISH, &publish)->code, SB__CODE__CODE_FORBIDDEN);
+    (void)rig_granted(self, &heir, rig_turn(self, PRICES, CLAIM + 1));
+    assert_int_equal(RIG_ASK(self, &heir, publish, PUBLISH, &publish)->code, SB__CODE__CODE_OK);
+}
+
 static void tickets_of_an_earlier_epoch_keep_their_order_and_no_other_is_believed(void **state)
 {
     struct rig *self = *state;
@@ -390,6 +410,7 @@ int main(void)
         RIG_TEST(a_claim_stands_for_one_wish_alone),
         RIG_TEST(a_wish_needs_a_mode_and_a_claim),
         RIG_TEST(a_run_that_another_store_took_is_not_the_new_owners),
+        RIG_TEST(a_store_whose_job_was_bound_to_another_has_no_turn_and_publishes_no_change),
         RIG_TEST(tickets_of_an_earlier_epoch_keep_their_order_and_no_other_is_believed),
         RIG_TEST(a_lease_that_has_ended_is_not_given_back_before_it_has_settled),
         RIG_TEST(a_revocation_that_names_a_resource_means_a_lease_of_that_one),
