@@ -141,8 +141,10 @@ static void alert_outcome(struct core *self, struct job *job, Sb__Stage outcome,
 {
     if (outcome == SB__STAGE__STAGE_SUCCEEDED) {
         alert_clear(self, ALERT_FAILING, job->name);
-        alert_clear(self, ALERT_STALE, job->name);
         alert_clear(self, ALERT_REJECTS, job->name);
+    }
+    if (job->is_stale && self->wall_ms < job_stale_ms(job)) {
+        alert_clear(self, ALERT_STALE, job->name);
         job->is_stale = false;
     }
     if (job->failing_in_a_row >= FAILING_RUNS)

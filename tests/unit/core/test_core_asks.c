@@ -293,6 +293,29 @@ static void times_that_make_no_sense_count_as_no_time(void **state)
     assert_int_equal(rig_job(self, STOCKS)->runs, 1);
 }
 
+// The result waited with its service for longer than data stay fresh.
+static void a_good_report_of_long_ago_does_not_make_data_fresh(void **state)
+{
+    struct rig *self = *state;
+    Sb__Result result = SB__RESULT__INIT;
+    Sb__Report report = SB__REPORT__INIT;
+    rig_begin(self);
+    rig_pass(self, self->jobs[PRICES].fresh_within_ms + 1);
+    assert_string_equal(rig_state(self, "prices", "", 0)->alerts[0]->kind, "stale");
+    const uint64_t cleared = self->deleted[CORE_TABLE_ALERT];
+    report.job = self->names[PRICES];
+    report.run = self->runs[PRICES];
+    report.attempt = 1;
+    report.result = &result;
+    result.ok = true;
+    result.started_ms = result.ended_ms = self->wall_ms - self->jobs[PRICES].fresh_within_ms - 1;
+    assert_int_equal(RIG_ASK(self, &self->sync, report, REPORT, &report)->code, SB__CODE__CODE_OK);
+    assert_int_equal(self->deleted[CORE_TABLE_ALERT], cleared);
+    (void)rig_trigger(self, NULL, PRICES, SB__CAUSE__CAUSE_MANUAL);
+    assert_int_equal(rig_report(self, &self->sync, PRICES, self->runs[PRICES], 1, true), SB__CODE__CODE_OK);
+    assert_int_equal(self->deleted[CORE_TABLE_ALERT], cleared + 1);
+}
+
 // Its service reports the first attempt, given up for lost, when the second one is due, waits, or fetches.
 static void a_late_good_report_ends_the_run_until_the_next_attempt_fetches(void **state)
 {
@@ -418,6 +441,7 @@ int main(void)
         RIG_TEST(a_lease_in_the_journal_is_stored_again_when_its_life_grew_longer),
         RIG_TEST(a_report_says_the_result_of_a_job_that_there_is),
         RIG_TEST(times_that_make_no_sense_count_as_no_time),
+        RIG_TEST(a_good_report_of_long_ago_does_not_make_data_fresh),
         RIG_TEST(a_late_good_report_ends_the_run_until_the_next_attempt_fetches),
         RIG_TEST(a_trigger_is_a_persons_or_a_webhooks),
         RIG_TEST(a_request_of_no_number_is_never_taken_for_a_repeat),
