@@ -19,8 +19,7 @@ static void reply_triggered(struct core *self, uint64_t peer, uint64_t request, 
 static struct run *merging_run(struct job *job)
 {
     struct run *run = &job->current;
-    const bool waits = run->stage == SB__STAGE__STAGE_DUE || run->stage == SB__STAGE__STAGE_QUEUED;
-    if (run->number != 0 && run->retry_boot == 0 && run->began_boot == 0 && waits)
+    if (run->number != 0 && run->retry_boot == 0 && run->began_boot == 0)
         return run;
     return job->further.number != 0 ? &job->further : NULL;
 }
