@@ -1,5 +1,7 @@
 #include "proto/session_parts.h"
 
+#include "proto/base/utf8.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,12 @@ static void free_list(char **list)
     free(list);
 }
 
-// A copy of a list ended by NULL, with room for `extra` more; NULL when memory ends or a name is too long.
+bool session_fits(const char *text, size_t size_max)
+{
+    return strlen(text) <= size_max && utf8_plain(text, strlen(text));
+}
+
+// A copy of a list ended by NULL, with room for `extra` more; NULL when memory ends or a name does not fit.
 static char **copy_list(const char *const *list, size_t extra)
 {
     size_t count = 0;
@@ -28,7 +35,7 @@ static char **copy_list(const char *const *list, size_t extra)
         count++;
     char **copy = calloc(count + extra + 1, sizeof *copy);
     for (size_t i = 0; copy != NULL && i < count; i++) {
-        copy[i] = strlen(list[i]) <= WIRE_NAME_MAX ? strdup(list[i]) : NULL;
+        copy[i] = session_fits(list[i], WIRE_NAME_MAX) ? strdup(list[i]) : NULL;
         if (copy[i] == NULL) {
             free_list(copy);
             return NULL;
@@ -77,9 +84,9 @@ fail:
 
 static bool copy_options(struct session *self, const struct syncbus_options *options)
 {
-    if (options->name != NULL && strlen(options->name) > WIRE_NAME_MAX)
+    if (options->name != NULL && !session_fits(options->name, WIRE_NAME_MAX))
         return false;
-    if (options->version != NULL && strlen(options->version) > WIRE_NAME_MAX)
+    if (options->version != NULL && !session_fits(options->version, WIRE_NAME_MAX))
         return false;
     self->name = strdup(options->name != NULL ? options->name : "");
     self->version = strdup(options->version != NULL ? options->version : "");
@@ -411,7 +418,7 @@ uint64_t session_epoch(const struct session *self)
 
 int session_run_begin(struct session *self, const char *job, uint64_t run, uint32_t attempt)
 {
-    if (job == NULL || run == 0 || strlen(job) > WIRE_NAME_MAX)
+    if (job == NULL || run == 0 || !session_fits(job, WIRE_NAME_MAX))
         return -EINVAL;
     for (size_t i = 0; i < self->run_count; i++) {
         if (self->runs[i].run == run) {

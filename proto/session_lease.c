@@ -466,11 +466,11 @@ static bool copy_wish(struct session_wish *place, const struct syncbus_wish *wis
 
 static bool is_valid(const struct session *self, const struct syncbus_wish *wish)
 {
-    if (self->anonymous || wish->resource == NULL || strlen(wish->resource) > WIRE_NAME_MAX)
+    if (self->anonymous || wish->resource == NULL || !session_fits(wish->resource, WIRE_NAME_MAX))
         return false;
-    if (wish->job != NULL && strlen(wish->job) > WIRE_NAME_MAX)
+    if (wish->job != NULL && !session_fits(wish->job, WIRE_NAME_MAX))
         return false;
-    if (wish->reason != NULL && strlen(wish->reason) > WIRE_TEXT_MAX)
+    if (wish->reason != NULL && !session_fits(wish->reason, WIRE_TEXT_MAX))
         return false;
     return wish->mode == SYNCBUS_EXCLUSIVE || (wish->mode == SYNCBUS_SHARED && wish->run != 0);
 }

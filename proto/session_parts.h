@@ -160,6 +160,7 @@ void session_drop_news(struct session *self);
 
 // session.c: the registration.
 void session_begin(struct session *self, int64_t now_ms);
+bool session_fits(const char *text, size_t size_max); // whether the broker takes it as a name or a reason
 uint64_t session_next_id(struct session *self);
 void session_greet_again(struct session *self);
 void session_connect_again(struct session *self, const char *why);

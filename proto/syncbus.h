@@ -51,7 +51,8 @@ enum syncbus_code {
 
 enum syncbus_mode { SYNCBUS_SHARED = 1, SYNCBUS_EXCLUSIVE = 2 };
 
-/* How to join. Everything is copied. */
+/* How to join. Everything is copied. Names and reasons, here and below, are UTF-8 without control characters.
+ */
 struct syncbus_options {
     const char *requests; /* endpoint of the broker's ROUTER */
     const char

@@ -53,6 +53,18 @@ static bool is_text(const char *field)
     return false;
 }
 
+// Fields in which a service says what its ERP said; whoever shows them takes care. All others were given by
+// somebody who can be told that a control character is none of a name or a reason.
+static bool is_foreign(const char *field)
+{
+    static const char *const foreign[] = {"text", "error", "why", "what", "erp_id"};
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        if (strcmp(field, foreign[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum err check_string(const ProtobufCFieldDescriptor *field, const char *text,
                              const struct rules *rules, struct fault *fault)
 {
@@ -65,6 +77,10 @@ static enum err check_string(const ProtobufCFieldDescriptor *field, const char *
                          size, max);
     if (size > 0 && !utf8_valid(text, size))
         return fault_set(fault, ERR_INVALID, "field %s is not UTF-8", field->name);
+    if (rules->names && !is_foreign(field->name) && !utf8_plain(text, size))
+        return fault_set(fault, ERR_INVALID,
+                         "field %s holds a control character or one that turns the direction of writing",
+                         field->name);
     return ERR_OK;
 }
 

@@ -19,7 +19,7 @@ const char *err_text(enum err err)
 }
 
 // Makes one line of UTF-8 of it, whatever was put in: messages carry it, and what is no UTF-8 none of them
-// may hold.
+// may hold. Nothing that steers who shows it stays.
 static void clean(char *text)
 {
     const size_t size = strlen(text);
@@ -30,9 +30,10 @@ static void clean(char *text)
             text[at] = '\0'; // the end of a text that was too long
             return;
         }
-        if (step == 0 || (unsigned char)text[at] < ' ' || text[at] == '\x7f')
-            text[at] = '?';
-        at += step > 0 ? step : 1;
+        const size_t size_shown = step > 0 ? step : 1;
+        if (step == 0 || utf8_steers(text + at, step))
+            memset(text + at, '?', size_shown);
+        at += size_shown;
     }
 }
 

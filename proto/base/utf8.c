@@ -38,3 +38,52 @@ bool utf8_valid(const char *text, size_t size)
     }
     return true;
 }
+
+// The number of a valid character.
+static uint32_t code_of(const char *text, size_t step)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    uint32_t code = step == 1 ? bytes[0] : bytes[0] & (0x7fU >> step);
+    for (size_t i = 1; i < step; i++)
+        code = code << 6 | (bytes[i] & 0x3fU);
+    return code;
+}
+
+bool utf8_steers(const char *text, size_t step)
+{
+    const uint32_t code = code_of(text, step);
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x061c || code == 0x200e ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+bool utf8_plain(const char *text, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        const size_t step = utf8_character(text + at, size - at);
+        if (step == 0 || utf8_steers(text + at, step))
+            return false;
+        at += step;
+    }
+    return true;
+}
+
+enum err utf8_show(const char *text, size_t size, struct buffer *ret)
+{
+    enum err err = ERR_OK;
+    size_t plain = 0; // where the characters begin that are not yet appended
+    for (size_t at = 0; at < size && err == ERR_OK;) {
+        const size_t step = utf8_character(text + at, size - at);
+        if (step > 0 && !utf8_steers(text + at, step)) {
+            at += step;
+            continue;
+        }
+        err = buffer_add(ret, text + plain, at - plain);
+        if (err == ERR_OK && step > 0)
+            err = buffer_print(ret, "\\u%04x", code_of(text + at, step));
+        else if (err == ERR_OK)
+            err = buffer_add_byte(ret, '?');
+        at += step > 0 ? step : 1;
+        plain = at;
+    }
+    return err == ERR_OK ? buffer_add(ret, text + plain, size - plain) : err;
+}

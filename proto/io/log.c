@@ -2,6 +2,7 @@
 
 #include "proto/base/utf8.h"
 #include "proto/io/clock.h"
+#include "proto/io/format.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -40,17 +41,19 @@ static void add_text(struct line *line, const char *text)
         add_char(line, *text);
 }
 
-// A JSON string; control characters become blanks, bytes that are not UTF-8 question marks.
+// A JSON string; characters that steer what shows them become blanks, bytes that are not UTF-8 question
+// marks.
 static void add_string(struct line *line, const char *text, size_t size)
 {
     add_char(line, '"');
     for (size_t at = 0; at < size;) {
         const size_t step = utf8_character(text + at, size - at);
+        const bool seen = step > 0 && !utf8_steers(text + at, step);
         if (text[at] == '"' || text[at] == '\\')
             add_char(line, '\\');
-        if (step <= 1)
-            add_char(line, step == 0 ? '?' : (unsigned char)text[at] < 0x20 ? ' ' : text[at]);
-        for (size_t i = 0; step > 1 && i < step; i++)
+        if (!seen)
+            add_char(line, step == 0 ? '?' : ' ');
+        for (size_t i = 0; seen && i < step; i++)
             add_char(line, text[at + i]);
         at += step > 0 ? step : 1;
     }
@@ -69,7 +72,7 @@ static bool is_number(const char *text, size_t size)
     return true;
 }
 
-// The start of the next " key=" after `from`, or the end: a value may itself contain blanks.
+// The start of the next " key=" of a format, or its end.
 static const char *next_key(const char *from)
 {
     for (const char *blank = strchr(from, ' '); blank != NULL; blank = strchr(blank + 1, ' ')) {
@@ -82,25 +85,42 @@ static const char *next_key(const char *from)
     return from + strlen(from);
 }
 
-static void add_fields(struct line *line, const char *words)
+// One field, from its words of `size` bytes: `key=value`, or a text without a key.
+static void add_field(struct line *line, const char *words, size_t size, bool keyed)
 {
-    while (*words != '\0') {
-        const char *equals = strchr(words, '=');
-        const char *end = next_key(words);
-        if (equals == NULL || equals > end)
-            equals = NULL;
-        add_text(line, ",");
-        add_string(line, equals != NULL ? words : "text", equals != NULL ? (size_t)(equals - words) : 4);
-        add_char(line, ':');
-        const char *value = equals != NULL ? equals + 1 : words;
-        const size_t size = (size_t)(end - value);
-        if (is_number(value, size)) {
-            for (size_t i = 0; i < size; i++)
-                add_char(line, value[i]);
-        } else {
-            add_string(line, value, size);
-        }
-        words = *end == ' ' ? end + 1 : end;
+    const char *equals = keyed ? memchr(words, '=', size) : NULL;
+    const char *value = equals != NULL ? equals + 1 : words;
+    const size_t value_size = size - (size_t)(value - words);
+    add_char(line, ',');
+    add_string(line, equals != NULL ? words : "text", equals != NULL ? (size_t)(equals - words) : 4);
+    add_char(line, ':');
+    if (is_number(value, value_size)) {
+        for (size_t i = 0; i < value_size; i++)
+            add_char(line, value[i]);
+    } else {
+        add_string(line, value, value_size);
+    }
+}
+
+// A field for each `key=` of the format: what looks like one in a value is none.
+static void add_fields(struct line *line, const char *format, va_list arguments)
+{
+    char words[WORDS_SIZE];
+    va_list copy;
+    va_copy(copy, arguments);
+    const int whole = vsnprintf(words, sizeof words, format, copy);
+    va_end(copy);
+    const size_t size = whole < 0 ? 0 : (size_t)whole < sizeof words ? (size_t)whole : sizeof words - 1;
+    size_t at = 0;
+    for (const char *part = format; *part != '\0' && at < size;) {
+        const char *end = next_key(part);
+        size_t to = format_size_until(format, (size_t)(end - format), arguments);
+        if (to > size)
+            to = size;
+        const size_t key = strspn(part, "abcdefghijklmnopqrstuvwxyz_");
+        add_field(line, words + at, to - at, key > 0 && part[key] == '=');
+        at = to + 1; // behind the blank
+        part = *end == ' ' ? end + 1 : end;
     }
 }
 
@@ -118,12 +138,6 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
 {
     if (level < log_least)
         return;
-    char words[WORDS_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(words, sizeof words, format, arguments);
-    va_end(arguments);
-
     struct line line = {.size = 0};
     const int64_t now = clock_wall_ms();
     const time_t seconds = (time_t)(now / 1000);
@@ -137,7 +151,10 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
                    (int)(now % 1000), level_names[level], log_program);
     add_text(&line, head);
     add_string(&line, event, strlen(event));
-    add_fields(&line, words);
+    va_list arguments;
+    va_start(arguments, format);
+    add_fields(&line, format, arguments);
+    va_end(arguments);
     line.text[line.size++] = '}';
     line.text[line.size++] = '\n';
     if (write(STDERR_FILENO, line.text, line.size) < 0)

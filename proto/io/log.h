@@ -14,7 +14,8 @@ void log_open(const char *program);
 
 // Writes {"time":…,"level":…,"program":…,"event":…, key: value …} where `format` is printf-like pairs of
 // `key=%s`-style words: log_write(LOG_LEVEL_INFO, "granted", "token=%llu resource=%s", …). Each word up to
-// the next ` key=` becomes one string or number field. Any thread.
+// the next ` key=` of the format becomes one string or number field, without what would steer a terminal;
+// no value can pass for another field. Any thread.
 void log_write(enum log_level level, const char *event, const char *format, ...) SB_PRINTF(3, 4);
 
 #endif

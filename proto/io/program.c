@@ -1,5 +1,7 @@
 #include "proto/io/program.h"
 
+#include "proto/io/say.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -24,16 +26,19 @@ struct flags {
 
 static void print_usage(const struct program *self)
 {
-    printf("%s\n"
-           "\n"
-           "  --config FILE     the configuration; else $SYNCBUS_CONFIG, ./syncbus.yaml, "
-           "/etc/syncbus/syncbus.yaml\n"
-           "  --check-config    only check the configuration\n"
-           "  --demo-speed N    divide every, offset and fresh_within by N\n"
-           "  --help            show this\n"
-           "  --help-config     show every option of the configuration\n"
-           "  --version         show the version\n",
-           self->usage);
+    for (const char *line = self->usage; *line != '\0';) {
+        const size_t size = strcspn(line, "\n");
+        say(stdout, "%.*s\n", (int)size, line);
+        line += size + (line[size] == '\n');
+    }
+    say(stdout, "\n"
+                "  --config FILE     the configuration; else $SYNCBUS_CONFIG, ./syncbus.yaml, "
+                "/etc/syncbus/syncbus.yaml\n"
+                "  --check-config    only check the configuration\n"
+                "  --demo-speed N    divide every, offset and fresh_within by N\n"
+                "  --help            show this\n"
+                "  --help-config     show every option of the configuration\n"
+                "  --version         show the version\n");
 }
 
 // The program's own options behind the common ones; `shorts` gets those that are a letter too, behind the "-"
@@ -64,8 +69,8 @@ static bool read_speed(const struct program *self, const char *text, uint32_t *r
     char *end;
     long speed = strtol(text, &end, 10);
     if (end == text || *end != '\0' || speed < 1 || speed > SPEED_MAX) {
-        fprintf(stderr, "%s: --demo-speed: a number from 1 to %d is expected, not \"%s\"\n", self->name,
-                SPEED_MAX, text);
+        say(stderr, "%s: --demo-speed: a number from 1 to %d is expected, not \"%s\"\n", self->name,
+            SPEED_MAX, text);
         return false;
     }
     *ret = (uint32_t)speed;
@@ -79,16 +84,16 @@ static int take_option(const struct program *self, int value, program_option *op
     switch (value) {
     case FLAG_HELP: print_usage(self); return EXIT_CODE_OK;
     case FLAG_HELP_CONFIG: config_print_help(stdout); return EXIT_CODE_OK;
-    case FLAG_VERSION: printf("%s %s\n", self->name, SYNCBUS_VERSION); return EXIT_CODE_OK;
+    case FLAG_VERSION: say(stdout, "%s %s\n", self->name, SYNCBUS_VERSION); return EXIT_CODE_OK;
     case FLAG_CHECK: flags->check = true; return -1;
     case FLAG_CONFIG: flags->config = optarg; return -1;
     case FLAG_SPEED: return read_speed(self, optarg, &flags->speed) ? -1 : EXIT_CODE_USAGE;
     case 1: value = 0; break; // a word
-    case '?': fprintf(stderr, "%s --help shows what is possible\n", self->name); return EXIT_CODE_USAGE;
+    case '?': say(stderr, "%s --help shows what is possible\n", self->name); return EXIT_CODE_USAGE;
     default: break;
     }
     if (option == NULL) {
-        fprintf(stderr, "%s: \"%s\" is not expected; --help shows what is possible\n", self->name, optarg);
+        say(stderr, "%s: \"%s\" is not expected; --help shows what is possible\n", self->name, optarg);
         return EXIT_CODE_USAGE;
     }
     return option(arg, value, optarg) ? -1 : EXIT_CODE_USAGE;
@@ -97,7 +102,7 @@ static int take_option(const struct program *self, int value, program_option *op
 static void print_line(void *arg, const char *line)
 {
     (void)arg;
-    fprintf(stderr, "%s\n", line);
+    say(stderr, "%s\n", line);
 }
 
 static int load(const struct program *self, const struct flags *flags, struct config **ret_config)
@@ -106,19 +111,19 @@ static int load(const struct program *self, const struct flags *flags, struct co
     struct config *config = NULL;
     const char *path = config_find(flags->config, &fault);
     if (path == NULL) {
-        fprintf(stderr, "%s: %s\n", self->name, fault.text);
+        say(stderr, "%s: %s\n", self->name, fault.text);
         return EXIT_CODE_USAGE;
     }
     enum err err = config_load(path, flags->speed, print_line, NULL, &config, &fault);
     if (err != ERR_OK) {
         if (err != ERR_INVALID) // else each error was printed as it was found
-            fprintf(stderr, "%s: %s\n", self->name, fault.text);
+            say(stderr, "%s: %s\n", self->name, fault.text);
         return EXIT_CODE_USAGE;
     }
     if (flags->check) {
-        printf("%s: ok (%zu job%s, %zu resource%s)\n", path, config->job_count,
-               config->job_count == 1 ? "" : "s", config->resource_count,
-               config->resource_count == 1 ? "" : "s");
+        say(stdout, "%s: ok (%zu job%s, %zu resource%s)\n", path, config->job_count,
+            config->job_count == 1 ? "" : "s", config->resource_count,
+            config->resource_count == 1 ? "" : "s");
         config_destroy(&config);
         return EXIT_CODE_OK;
     }

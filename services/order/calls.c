@@ -1,5 +1,6 @@
 #include "services/order/calls.h"
 
+#include "proto/base/utf8.h"
 #include "proto/io/clock.h"
 #include "proto/io/log.h"
 #include "proto/wire.h"
@@ -92,8 +93,9 @@ static enum err place(const struct calls *self, const Sb__PlaceOrder *asked, str
     enum err err = text_check_key(asked->key, fault);
     if (err != ERR_OK)
         return err;
-    if (strlen(asked->by) > WIRE_NAME_MAX)
-        return fault_set(fault, ERR_INVALID, "who orders is named in at most %d bytes", WIRE_NAME_MAX);
+    if (strlen(asked->by) > WIRE_NAME_MAX || !utf8_plain(asked->by, strlen(asked->by)))
+        return fault_set(fault, ERR_INVALID, "who orders is named in at most %d bytes without controls",
+                         WIRE_NAME_MAX);
     Sb__StoredOrder *there = NULL;
     err = book_get(self->book, asked->key, &there, fault);
     if (err == ERR_OK) {
@@ -275,6 +277,11 @@ static enum err check_resolve(const Sb__ResolveOrder *asked, struct fault *fault
         strlen(asked->by) > WIRE_NAME_MAX)
         return fault_set(fault, ERR_INVALID, "the id has at most %d bytes, the reason 400, who says so %d",
                          TEXT_ERP_ID_MAX, WIRE_NAME_MAX);
+    const char *const texts[] = {asked->placed, asked->rejected, asked->by};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (!utf8_plain(texts[i], strlen(texts[i])))
+            return fault_set(fault, ERR_INVALID, "an id, a reason and a name hold no control characters");
+    }
     return text_check_key(asked->key, fault);
 }
 

@@ -1,6 +1,7 @@
 // syncbus-order: takes orders durably and places each exactly once.
 #include "proto/io/log.h"
 #include "proto/io/program.h"
+#include "proto/io/say.h"
 #include "services/order/book.h"
 #include "services/order/calls.h"
 #include "services/order/line.h"
@@ -30,7 +31,7 @@ static bool take(void *arg, int option, const char *value)
 {
     (void)arg;
     (void)option;
-    fprintf(stderr, "syncbus-order: takes no word: %s\n", value);
+    say(stderr, "syncbus-order: takes no word: %s\n", value);
     return false;
 }
 
@@ -120,7 +121,7 @@ static int run(struct config **config_p)
     struct service_life life = {.directory = {.lock = -1}};
     int code = -1;
     if (!(*config_p)->orders.present) {
-        fprintf(stderr, "syncbus-order: the configuration has no orders: section\n");
+        say(stderr, "syncbus-order: the configuration has no orders: section\n");
         return EXIT_CODE_USAGE;
     }
     log_open("order");

@@ -1,6 +1,7 @@
 // syncbus-sync JOB: copies one entity out of the ERP, run after run, or --once without a broker.
 #include "proto/io/log.h"
 #include "proto/io/program.h"
+#include "proto/io/say.h"
 #include "services/sync/once.h"
 #include "services/sync/sync.h"
 
@@ -46,7 +47,7 @@ static bool take(void *arg, int option, const char *value)
     case OPTION_STANDBY: arguments->standby = true; return true;
     default:
         if (arguments->job != NULL) {
-            fprintf(stderr, "syncbus-sync: one job only, not %s and %s\n", arguments->job, value);
+            say(stderr, "syncbus-sync: one job only, not %s and %s\n", arguments->job, value);
             return false;
         }
         arguments->job = value;
@@ -90,20 +91,20 @@ static int run(struct config **config_p, const struct arguments *arguments)
 {
     struct fault fault = {.err = ERR_OK};
     if (arguments->job == NULL) {
-        fprintf(stderr, "syncbus-sync: which job? See --help.\n");
+        say(stderr, "syncbus-sync: which job? See --help.\n");
         return EXIT_CODE_USAGE;
     }
     if (arguments->source != NULL && !arguments->once) {
-        fprintf(stderr, "syncbus-sync: --source goes with --once\n");
+        say(stderr, "syncbus-sync: --source goes with --once\n");
         return EXIT_CODE_USAGE;
     }
     if (arguments->standby && arguments->once) {
-        fprintf(stderr, "syncbus-sync: --standby does not go with --once\n");
+        say(stderr, "syncbus-sync: --standby does not go with --once\n");
         return EXIT_CODE_USAGE;
     }
     const struct config_job *job = config_job(*config_p, arguments->job, &fault);
     if (job == NULL) {
-        fprintf(stderr, "syncbus-sync: %s\n", fault.text);
+        say(stderr, "syncbus-sync: %s\n", fault.text);
         return EXIT_CODE_USAGE;
     }
     char name[80];

@@ -4,6 +4,7 @@
 #include "proto/io/directory.h"
 #include "proto/io/log.h"
 #include "proto/io/program.h"
+#include "proto/io/say.h"
 #include "proto/json.h"
 #include "services/sync/delta.h"
 #include "services/sync/download.h"
@@ -160,8 +161,9 @@ static enum err print_result(const struct config_job *job, const Sb__Result *res
     err = err ? err : buffer_add_byte(&line, ',');
     err = err ? err : json_message(&result->base, &fields);
     err = err ? err : buffer_add(&line, fields.data + 1, fields.size - 1);
-    err = err ? err : buffer_add_byte(&line, '\n');
-    if (err == ERR_OK && (fwrite(line.data, 1, line.size, stdout) != line.size || fflush(stdout) != 0))
+    if (err == ERR_OK)
+        say_json(stdout, line.data, line.size);
+    if (err == ERR_OK && (ferror(stdout) != 0 || fflush(stdout) != 0))
         err = ERR_IO;
     buffer_free(&fields);
     buffer_free(&line);
@@ -175,7 +177,7 @@ int sync_once(const struct config_job *job, const char *source)
     Sb__Result result = SB__RESULT__INIT;
     (void)signal(SIGPIPE, SIG_IGN);
     if (directory_lock(job->data, &directory, &fault) != ERR_OK) {
-        fprintf(stderr, "syncbus-sync: %s\n", fault.text);
+        say(stderr, "syncbus-sync: %s\n", fault.text);
         return fault.err == ERR_BUSY ? EXIT_CODE_REFUSED : EXIT_CODE_FAILED;
     }
     curl_global_init(CURL_GLOBAL_DEFAULT);

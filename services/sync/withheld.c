@@ -163,9 +163,9 @@ enum err delta_release(struct delta *self, const char *by, uint64_t list, uint64
 {
     enum { BY_MAX = 64 };
     struct release release = {.self = self, .by = by, .list = list};
-    if (by[0] == '\0' || strlen(by) > BY_MAX || !utf8_valid(by, strlen(by)))
-        return fault_set(fault, ERR_INVALID, "a release needs the name of who made it, 1 to %d bytes",
-                         BY_MAX);
+    if (by[0] == '\0' || strlen(by) > BY_MAX || !utf8_plain(by, strlen(by)))
+        return fault_set(fault, ERR_INVALID,
+                         "a release needs the name of who made it, 1 to %d bytes without controls", BY_MAX);
     const enum err err = delta_write(self, release_all, &release, fault);
     if (err == ERR_OK)
         *ret_released = release.released;

@@ -27,7 +27,7 @@ void alerts_print(const Sb__State *state)
     struct table *table = new_table();
     for (size_t i = 0; i < state->n_alerts; i++)
         add_alert(table, state->alerts[i]);
-    (void)printf("\n");
+    say(stdout, "\n");
     table_print(&table);
 }
 

@@ -67,17 +67,17 @@ static void print_collision(const struct cli *cli, size_t resource, int64_t time
     char at[32];
     bool first = true;
     if (cli->json)
-        (void)printf("{\"collision_ms\":%" PRId64 ",\"jobs\":[", time_ms);
+        say(stdout, "{\"collision_ms\":%" PRId64 ",\"jobs\":[", time_ms);
     else
-        (void)printf("  %8s after the full cycle's start: ", duration_format(time_ms, at, sizeof at));
+        say(stdout, "  %8s after the full cycle's start: ", duration_format(time_ms, at, sizeof at));
     for (size_t i = 0; i < config->job_count; i++) {
         const struct config_job *job = &config->jobs[i];
         if (job->resource != resource || !starts_at(job, time_ms))
             continue;
-        (void)printf(cli->json ? "%s\"%s\"" : "%s%s", first ? "" : (cli->json ? "," : ", "), job->name);
+        say(stdout, cli->json ? "%s\"%s\"" : "%s%s", first ? "" : (cli->json ? "," : ", "), job->name);
         first = false;
     }
-    (void)printf(cli->json ? "]}\n" : "\n");
+    say(stdout, cli->json ? "]}\n" : "\n");
 }
 
 // Tells the times within one cycle at which several jobs of a resource start; gives how many there are.
@@ -98,8 +98,8 @@ static size_t tell_collisions(const struct cli *cli, size_t resource)
     }
     char span[32];
     if (!cli->json && cycle > 1)
-        (void)printf("%s: %zu simultaneous starts in %s; the jobs queue by priority then\n",
-                     config->resources[resource].name, found, duration_format(cycle, span, sizeof span));
+        say(stdout, "%s: %zu simultaneous starts in %s; the jobs queue by priority then\n",
+            config->resources[resource].name, found, duration_format(cycle, span, sizeof span));
     return found;
 }
 
@@ -123,16 +123,16 @@ int command_check(struct cli *cli)
 {
     const struct config *config = cli->config;
     if (!cli->json) {
-        (void)printf("%s: ok\n\n", config->path);
+        say(stdout, "%s: ok\n\n", config->path);
         print_jobs(config);
-        (void)printf("\n");
+        say(stdout, "\n");
     }
     for (size_t i = 0; cli->json && i < config->job_count; i++) {
         const struct config_job *job = &config->jobs[i];
-        (void)printf("{\"job\":\"%s\",\"resource\":\"%s\",\"every_ms\":%" PRId64 ",\"offset_ms\":%" PRId64
-                     ",\"priority\":%" PRIu32 "}\n",
-                     job->name, config->resources[job->resource].name, job->every_ms, job->offset_ms,
-                     job->priority);
+        say(stdout,
+            "{\"job\":\"%s\",\"resource\":\"%s\",\"every_ms\":%" PRId64 ",\"offset_ms\":%" PRId64
+            ",\"priority\":%" PRIu32 "}\n",
+            job->name, config->resources[job->resource].name, job->every_ms, job->offset_ms, job->priority);
     }
     for (size_t i = 0; i < config->resource_count; i++)
         (void)tell_collisions(cli, i);

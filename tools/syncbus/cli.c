@@ -1,6 +1,7 @@
 #include "tools/syncbus/cli.h"
 
 #include "proto/base/duration.h"
+#include "proto/base/utf8.h"
 #include "proto/io/clock.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ bool cli_connect(struct cli *cli, const char *const *topics, bool session)
     };
     cli->client = syncbus_new(&options);
     if (cli->client == NULL)
-        (void)fprintf(stderr, "syncbus: cannot join the bus at %s: %s\n", options.requests, strerror(errno));
+        say(stderr, "syncbus: cannot join the bus at %s: %s\n", options.requests, strerror(errno));
     return cli->client != NULL;
 }
 
@@ -82,12 +83,18 @@ static int ask_once(struct cli *cli, const Sb__Request *request, uint32_t timeou
     uint64_t ask = 0;
     if (timeout_ms == 0)
         timeout_ms = cli->timeout_ms < ANSWER_MS ? (uint32_t)cli->timeout_ms : ANSWER_MS;
-    if (wire_pack(&request->base, &bytes) == ERR_OK)
+    Sb__Request *checked = NULL;
+    struct fault fault = {0};
+    if (wire_pack(&request->base, &bytes) != ERR_OK)
+        (void)fault_set(&fault, ERR_FULL, "the request is too large to be sent");
+    else if (wire_request(bytes.data, bytes.size, &checked, &fault) == ERR_OK)
         ask = syncbus_ask(cli->client, bytes.data, bytes.size, timeout_ms);
     buffer_free(&bytes);
+    sb__request__free_unpacked(checked, NULL);
     if (ask != 0)
         return await_reply(cli, ask, ret);
-    (void)snprintf(cli->answer_text, sizeof cli->answer_text, "the request is too large to be sent");
+    (void)snprintf(cli->answer_text, sizeof cli->answer_text, "%s",
+                   fault.err != ERR_OK ? fault.text : strerror(errno));
     return EXIT_CODE_USAGE;
 }
 
@@ -104,7 +111,7 @@ int cli_ask(struct cli *cli, const Sb__Request *request, uint32_t timeout_ms, Sb
         code = ask_once(cli, request, timeout_ms, ret);
     }
     if (code != EXIT_CODE_OK)
-        (void)fprintf(stderr, "syncbus: %s\n", cli->answer_text);
+        say(stderr, "syncbus: %s\n", cli->answer_text);
     return code;
 }
 
@@ -134,7 +141,7 @@ int cli_state(struct cli *cli, const char *job, const char *after, uint32_t limi
         *ret = reply;
         return EXIT_CODE_OK;
     }
-    (void)fprintf(stderr, "syncbus: the broker did not tell its state\n");
+    say(stderr, "syncbus: the broker did not tell its state\n");
     sb__reply__free_unpacked(reply, NULL);
     return EXIT_CODE_FAILED;
 }
@@ -145,7 +152,7 @@ int cli_call(struct cli *cli, const char *service, const char *method, const voi
     struct buffer bytes;
     buffer_init(&bytes, WIRE_BODY_MAX);
     if (wire_pack(body, &bytes) != ERR_OK) {
-        (void)fprintf(stderr, "syncbus: the request is larger than %d KiB\n", WIRE_BODY_MAX / 1024);
+        say(stderr, "syncbus: the request is larger than %d KiB\n", WIRE_BODY_MAX / 1024);
         buffer_free(&bytes);
         return EXIT_CODE_USAGE;
     }
@@ -169,7 +176,7 @@ int cli_call(struct cli *cli, const char *service, const char *method, const voi
     if (reply->body_case != SB__REPLY__BODY_ANSWERED ||
         wire_unpack(type, reply->answered->body.data, reply->answered->body.len, &message, &fault) !=
             ERR_OK) {
-        (void)fprintf(stderr, "syncbus: the answer of %s cannot be read: %s\n", service, fault.text);
+        say(stderr, "syncbus: the answer of %s cannot be read: %s\n", service, fault.text);
         code = EXIT_CODE_FAILED;
     } else {
         *(ProtobufCMessage **)ret = message;
@@ -184,9 +191,9 @@ int cli_print_json(const void *message)
     buffer_init(&text, 64U << 20);
     enum err err = json_message(message, &text);
     if (err == ERR_OK)
-        (void)printf("%.*s\n", (int)text.size, text.data);
+        say_json(stdout, text.data, text.size);
     else
-        (void)fprintf(stderr, "syncbus: the answer cannot be shown: %s\n", err_text(err));
+        say(stderr, "syncbus: the answer cannot be shown: %s\n", err_text(err));
     buffer_free(&text);
     return err == ERR_OK ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
@@ -218,7 +225,7 @@ void cli_say_waiting(char said[256], uint32_t position, int64_t eta_ms,
     if (strcmp(cli_waiting_text(now, position, eta_ms, blockers, count), said) == 0)
         return;
     (void)snprintf(said, 256, "%s", now);
-    (void)fprintf(stderr, "%s\n", now);
+    say(stderr, "%s\n", now);
 }
 
 bool cli_knows_job(const struct cli *cli, const char *name)
@@ -226,7 +233,7 @@ bool cli_knows_job(const struct cli *cli, const char *name)
     struct fault fault = {0};
     if (config_job(cli->config, name, &fault) != NULL)
         return true;
-    (void)fprintf(stderr, "syncbus: %s\n", fault.text);
+    say(stderr, "syncbus: %s\n", fault.text);
     return false;
 }
 
@@ -235,15 +242,18 @@ bool cli_knows_resource(const struct cli *cli, const char *name)
     struct fault fault = {0};
     if (config_resource(cli->config, name, &fault) != NULL)
         return true;
-    (void)fprintf(stderr, "syncbus: %s\n", fault.text);
+    say(stderr, "syncbus: %s\n", fault.text);
     return false;
 }
 
 bool cli_has_reason(const struct cli *cli)
 {
-    if (cli->reason != NULL && cli->reason[0] != '\0' && strlen(cli->reason) <= REASON_MAX)
+    if (cli->reason != NULL && cli->reason[0] != '\0' && strlen(cli->reason) <= REASON_MAX &&
+        utf8_plain(cli->reason, strlen(cli->reason)))
         return true;
-    (void)fprintf(stderr, "syncbus: --reason: say why, in 1 to %d bytes; others will read it\n", REASON_MAX);
+    say(stderr,
+        "syncbus: --reason: say why, in 1 to %d bytes without control characters; others will read it\n",
+        REASON_MAX);
     return false;
 }
 

@@ -4,6 +4,7 @@
 
 #include "proto/io/config.h"
 #include "proto/io/program.h"
+#include "proto/io/say.h"
 #include "proto/json.h"
 #include "proto/syncbus.h"
 #include "proto/wire.h"

@@ -28,9 +28,9 @@ enum err cli_add_record(const Sb__Record *record, struct buffer *line)
 int cli_put_line(struct buffer *line, enum err err)
 {
     if (err == ERR_OK)
-        (void)printf("%.*s\n", (int)line->size, line->data);
+        say_json(stdout, line->data, line->size);
     else
-        (void)fprintf(stderr, "syncbus: a record cannot be shown: %s\n", err_text(err));
+        say(stderr, "syncbus: a record cannot be shown: %s\n", err_text(err));
     buffer_clear(line);
     return err == ERR_OK && fflush(stdout) == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
@@ -80,7 +80,7 @@ static int one_record(struct cli *cli)
     if (cli->json)
         code = print_record(cli, record, tracked ? cli->words[1] : NULL);
     else
-        (void)printf("%s\n", record->record);
+        say(stdout, "%s\n", record->record);
     if (!cli->json && tracked)
         cli_print_tracking(cli, cli->words[1], record->key[0]);
     sb__record__free_unpacked(record, NULL);
@@ -103,7 +103,7 @@ int command_records(struct cli *cli)
     if (!cli_knows_job(cli, cli->words[1]))
         return EXIT_CODE_USAGE;
     if (cli->index != NULL && cli->word_count != 3) {
-        (void)fprintf(stderr, "usage: syncbus records ENTITY --index FIELD VALUE\n");
+        say(stderr, "usage: syncbus records ENTITY --index FIELD VALUE\n");
         return EXIT_CODE_USAGE;
     }
     if (cli->index == NULL && cli->word_count > 2)
@@ -157,9 +157,9 @@ static int print_change(const struct cli *cli, const Sb__FeedItem *item)
     const char *op = json_enum(&sb__op__descriptor, (int)item->op);
     char time[32], key[256];
     if (!cli->json) {
-        (void)printf("%8" PRIu64 "  %s  %-8s %s  %s%s%s\n", item->seq,
-                     cli_time(item->time_ms, time, sizeof time), op, cli_key_text(record, key, sizeof key),
-                     record->record, item->by[0] != '\0' ? "released by " : "", item->by);
+        say(stdout, "%8" PRIu64 "  %s  %-8s %s  %s%s%s\n", item->seq,
+            cli_time(item->time_ms, time, sizeof time), op, cli_key_text(record, key, sizeof key),
+            record->record, item->by[0] != '\0' ? "released by " : "", item->by);
         return fflush(stdout) == 0 ? EXIT_CODE_OK : EXIT_CODE_FAILED;
     }
     struct buffer line;
@@ -189,8 +189,7 @@ static int read_feed(struct cli *cli, Sb__FeedQuery *query, uint32_t *left)
         if (code != EXIT_CODE_OK)
             return code;
         if (query->feed != 0 && list->feed != query->feed) {
-            (void)fprintf(
-                stderr, "syncbus: the store was made anew: this is another feed, read from its beginning\n");
+            say(stderr, "syncbus: the store was made anew: this is another feed, read from its beginning\n");
             query->after = 0;
             query->feed = list->feed;
             sb__feed_list__free_unpacked(list, NULL);

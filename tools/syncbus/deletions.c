@@ -46,11 +46,12 @@ static void explain(const struct cli *cli, const Sb__DeletionList *list)
 {
     if (list->withheld == 0)
         return;
-    (void)printf("\nlist %" PRIu64 ": %" PRIu64 " deletions are withheld%s. To delete exactly these:\n"
-                 "  syncbus deletions %s --release --list %" PRIu64 "\n",
-                 list->list, list->withheld,
-                 list->guarded ? " by the delete guard" : ", as rows without a readable key may be theirs",
-                 cli->words[1], list->list);
+    say(stdout,
+        "\nlist %" PRIu64 ": %" PRIu64 " deletions are withheld%s. To delete exactly these:\n"
+        "  syncbus deletions %s --release --list %" PRIu64 "\n",
+        list->list, list->withheld,
+        list->guarded ? " by the delete guard" : ", as rows without a readable key may be theirs",
+        cli->words[1], list->list);
 }
 
 static int show_all(struct cli *cli)
@@ -68,7 +69,7 @@ static int show_all(struct cli *cli)
             break;
         more = list->more && list->n_deletions > 0;
         if (last != NULL && last->list != list->list) {
-            (void)fprintf(stderr, "syncbus: the list changed while it was read: ask again\n");
+            say(stderr, "syncbus: the list changed while it was read: ask again\n");
             code = EXIT_CODE_REFUSED;
         } else {
             code = show_page(cli, list, table);
@@ -118,10 +119,10 @@ static int release(struct cli *cli)
     if (code != EXIT_CODE_OK)
         return code;
     if (cli->json)
-        (void)printf("{\"entity\":\"%s\",\"released\":%" PRIu64 ",\"last_seq\":%" PRIu64 "}\n", cli->words[1],
-                     list->released, list->last_seq);
+        say(stdout, "{\"entity\":\"%s\",\"released\":%" PRIu64 ",\"last_seq\":%" PRIu64 "}\n", cli->words[1],
+            list->released, list->last_seq);
     else
-        (void)printf("%" PRIu64 " records of %s are deleted\n", list->released, cli->words[1]);
+        say(stdout, "%" PRIu64 " records of %s are deleted\n", list->released, cli->words[1]);
     sb__deletion_list__free_unpacked(list, NULL);
     return EXIT_CODE_OK;
 }

@@ -19,12 +19,11 @@ static const char *subject_of(const Sb__Hold *hold)
 static bool is_whole(const struct cli *cli)
 {
     if ((cli->word_count > 1) == (cli->resource != NULL)) {
-        (void)fprintf(stderr,
-                      "usage: syncbus hold JOB|--resource R --reason WHY [--for 2h] [--orders-too]\n");
+        say(stderr, "usage: syncbus hold JOB|--resource R --reason WHY [--for 2h] [--orders-too]\n");
         return false;
     }
     if (cli->word_count > 1 && cli->orders_too) {
-        (void)fprintf(stderr, "syncbus: --orders-too goes with --resource: orders do not wait for a job\n");
+        say(stderr, "syncbus: --orders-too goes with --resource: orders do not wait for a job\n");
         return false;
     }
     return cli_has_reason(cli) &&
@@ -34,11 +33,11 @@ static bool is_whole(const struct cli *cli)
 static void tell_held(const Sb__Hold *hold)
 {
     char until[32];
-    (void)printf("%s is on hold%s until %s; what runs goes on to its end, %s\n", subject_of(hold),
-                 hold->until_ms != 0 ? "" : ",",
-                 hold->until_ms != 0 ? cli_time(hold->until_ms, until, sizeof until) : "it is taken off",
-                 hold->orders_too ? "orders wait too" : "orders go on");
-    (void)printf("take it off with: syncbus unhold %016" PRIx64 "\n", hold->hold);
+    say(stdout, "%s is on hold%s until %s; what runs goes on to its end, %s\n", subject_of(hold),
+        hold->until_ms != 0 ? "" : ",",
+        hold->until_ms != 0 ? cli_time(hold->until_ms, until, sizeof until) : "it is taken off",
+        hold->orders_too ? "orders wait too" : "orders go on");
+    say(stdout, "take it off with: syncbus unhold %016" PRIx64 "\n", hold->hold);
 }
 
 int command_hold(struct cli *cli)
@@ -75,8 +74,7 @@ int command_unhold(struct cli *cli)
     errno = 0;
     const uint64_t number = strtoull(word, &end, 16);
     if (errno != 0 || *end != '\0' || strspn(word, "0123456789abcdefABCDEF") != 16) {
-        (void)fprintf(
-            stderr, "syncbus: \"%s\" is not the number of a hold: 16 digits, as syncbus holds shows\n", word);
+        say(stderr, "syncbus: \"%s\" is not the number of a hold: 16 digits, as syncbus holds shows\n", word);
         return EXIT_CODE_USAGE;
     }
     Sb__Unhold unhold = SB__UNHOLD__INIT;
@@ -90,7 +88,7 @@ int command_unhold(struct cli *cli)
         return code;
     if (cli->json)
         return cli_print_json(&unhold);
-    (void)printf("hold %016" PRIx64 " is taken off; others on the same thing stay\n", number);
+    say(stdout, "hold %016" PRIx64 " is taken off; others on the same thing stay\n", number);
     return EXIT_CODE_OK;
 }
 
@@ -139,7 +137,7 @@ void holds_print(const Sb__State *state, const char *resource)
     }
     if (table == NULL)
         return;
-    (void)printf("\n");
+    say(stdout, "\n");
     table_print(&table);
 }
 

@@ -11,45 +11,46 @@ static void print_now(const Sb__JobState *job)
 {
     const Sb__RunState *run = job->current;
     if (run == NULL) {
-        (void)printf("  now        no run\n");
+        say(stdout, "  now        no run\n");
         return;
     }
-    (void)printf("  now        run %" PRIu64 " %s", run->run,
-                 json_enum(&sb__stage__descriptor, (int)run->stage));
+    say(stdout, "  now        run %" PRIu64 " %s", run->run,
+        json_enum(&sb__stage__descriptor, (int)run->stage));
     if (run->attempt > 1)
-        (void)printf(", attempt %" PRIu32, run->attempt);
+        say(stdout, ", attempt %" PRIu32, run->attempt);
     if (run->service[0] != '\0')
-        (void)printf(", by %s", run->service);
+        say(stdout, ", by %s", run->service);
     if (run->token != 0)
-        (void)printf(", lease %" PRIu64, run->token);
+        say(stdout, ", lease %" PRIu64, run->token);
     if (run->total > 0)
-        (void)printf(", %" PRIu64 " of %" PRIu64 " done", run->done, run->total);
+        say(stdout, ", %" PRIu64 " of %" PRIu64 " done", run->done, run->total);
     else if (run->done > 0)
-        (void)printf(", %" PRIu64 " done", run->done);
+        say(stdout, ", %" PRIu64 " done", run->done);
     if (run->yields > 0)
-        (void)printf(", yielded %" PRIu32 " times", run->yields);
-    (void)printf("\n");
+        say(stdout, ", yielded %" PRIu32 " times", run->yields);
+    say(stdout, "\n");
 }
 
 static void print_last(const Sb__JobState *job, int64_t now)
 {
     const Sb__RunState *run = job->last;
     if (run == NULL) {
-        (void)printf("  last       no run has ended yet\n");
+        say(stdout, "  last       no run has ended yet\n");
         return;
     }
     const Sb__Result *result = run->result;
     char ended[48];
-    (void)printf("  last       run %" PRIu64 " %s %s", run->run,
-                 json_enum(&sb__stage__descriptor, (int)run->stage),
-                 cli_relative(run->ended_ms, now, ended, sizeof ended));
+    say(stdout, "  last       run %" PRIu64 " %s %s", run->run,
+        json_enum(&sb__stage__descriptor, (int)run->stage),
+        cli_relative(run->ended_ms, now, ended, sizeof ended));
     if (result != NULL && result->error[0] != '\0')
-        (void)printf(": %s", result->error);
+        say(stdout, ": %s", result->error);
     else if (result != NULL)
-        (void)printf(": %" PRIu64 " seen, %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
-                     " deleted, %" PRIu64 " rejected",
-                     result->seen, result->created, result->changed, result->deleted, result->rejected);
-    (void)printf("\n");
+        say(stdout,
+            ": %" PRIu64 " seen, %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64 " deleted, %" PRIu64
+            " rejected",
+            result->seen, result->created, result->changed, result->deleted, result->rejected);
+    say(stdout, "\n");
 }
 
 static void print_freshness(const Sb__JobState *job, int64_t now)
@@ -57,11 +58,11 @@ static void print_freshness(const Sb__JobState *job, int64_t now)
     char success[48], within[32];
     const bool stale = job->fresh_within_ms > 0 && now - job->last_success_ms > (int64_t)job->fresh_within_ms;
     if (job->last_success_ms == 0)
-        (void)printf("  data       none yet\n");
+        say(stdout, "  data       none yet\n");
     else
-        (void)printf("  data       of %s%s, to be fresh within %s\n",
-                     cli_relative(job->last_success_ms, now, success, sizeof success), stale ? ", stale" : "",
-                     duration_format((int64_t)job->fresh_within_ms, within, sizeof within));
+        say(stdout, "  data       of %s%s, to be fresh within %s\n",
+            cli_relative(job->last_success_ms, now, success, sizeof success), stale ? ", stale" : "",
+            duration_format((int64_t)job->fresh_within_ms, within, sizeof within));
 }
 
 static void add_figures(struct table *table, const char *name, const Sb__Quantiles *from)
@@ -94,21 +95,21 @@ void job_print(const Sb__State *state)
     const Sb__JobState *job = state->jobs[0];
     const int64_t now = clock_wall_ms();
     char every[32], offset[32], next[48], at[32];
-    (void)printf("%s: every %s at offset %s on %s, priority %" PRIu32 "\n", job->job,
-                 duration_format((int64_t)job->every_ms, every, sizeof every),
-                 duration_format((int64_t)job->offset_ms, offset, sizeof offset), job->resource,
-                 job->priority);
-    (void)printf("  next       %s, %s\n", cli_relative(job->next_ms, now, next, sizeof next),
-                 cli_time(job->next_ms, at, sizeof at));
+    say(stdout, "%s: every %s at offset %s on %s, priority %" PRIu32 "\n", job->job,
+        duration_format((int64_t)job->every_ms, every, sizeof every),
+        duration_format((int64_t)job->offset_ms, offset, sizeof offset), job->resource, job->priority);
+    say(stdout, "  next       %s, %s\n", cli_relative(job->next_ms, now, next, sizeof next),
+        cli_time(job->next_ms, at, sizeof at));
     print_now(job);
     print_last(job, now);
     print_freshness(job, now);
-    (void)printf("  runs       %" PRIu64 ", %" PRIu64 " failed (%" PRIu32 " in a row)\n", job->runs,
-                 job->failures, job->failing_in_a_row);
-    (void)printf("  slots      %" PRIu64 " overlapped, %" PRIu64 " skipped, %" PRIu64 " coalesced, %" PRIu64
-                 " missed\n",
-                 job->overlaps, job->skipped, job->coalesced, job->missed);
-    (void)printf("  unchanged  %.1f%% of all records seen\n\n", job->unchanged_share * 100);
+    say(stdout, "  runs       %" PRIu64 ", %" PRIu64 " failed (%" PRIu32 " in a row)\n", job->runs,
+        job->failures, job->failing_in_a_row);
+    say(stdout,
+        "  slots      %" PRIu64 " overlapped, %" PRIu64 " skipped, %" PRIu64 " coalesced, %" PRIu64
+        " missed\n",
+        job->overlaps, job->skipped, job->coalesced, job->missed);
+    say(stdout, "  unchanged  %.1f%% of all records seen\n\n", job->unchanged_share * 100);
     print_figures(job);
     alerts_print(state);
     holds_print(state, job->resource);

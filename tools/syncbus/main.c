@@ -84,8 +84,8 @@ static bool read_number(const char *name, const char *text, uint64_t max, uint64
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || number > max) {
-        (void)fprintf(stderr, "syncbus: %s: \"%s\" is not a number from 0 to %llu\n", name, text,
-                      (unsigned long long)max);
+        say(stderr, "syncbus: %s: \"%s\" is not a number from 0 to %llu\n", name, text,
+            (unsigned long long)max);
         return false;
     }
     *ret = number;
@@ -108,7 +108,7 @@ static bool take_number(struct cli *cli, int option, const char *value)
 static bool take_word(struct cli *cli, const char *word)
 {
     if (cli->word_count == CLI_WORDS_MAX - 1) {
-        (void)fprintf(stderr, "syncbus: more than %d words\n", CLI_WORDS_MAX - 1);
+        say(stderr, "syncbus: more than %d words\n", CLI_WORDS_MAX - 1);
         return false;
     }
     cli->words[cli->word_count++] = word;
@@ -118,9 +118,9 @@ static bool take_word(struct cli *cli, const char *word)
 static bool take_by(struct cli *cli, const char *name)
 {
     cli->by = name;
-    if (name[0] != '\0' && strlen(name) <= WIRE_NAME_MAX)
+    if (name[0] != '\0' && strlen(name) <= WIRE_NAME_MAX && utf8_plain(name, strlen(name)))
         return true;
-    (void)fprintf(stderr, "syncbus: --by: a name has 1 to %d bytes\n", WIRE_NAME_MAX);
+    say(stderr, "syncbus: --by: a name has 1 to %d bytes and no control characters\n", WIRE_NAME_MAX);
     return false;
 }
 
@@ -140,7 +140,7 @@ static const char *default_by(char *text, size_t size)
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')
         (void)snprintf(host, sizeof host, "?");
     (void)snprintf(text, size, "%.31s@%.31s", user, host);
-    if (!utf8_valid(text, strlen(text))) // a name that was cut, or of another encoding
+    if (!utf8_plain(text, strlen(text))) // a name that was cut, or of another encoding
         (void)snprintf(text, size, "uid-%u", (unsigned)geteuid());
     return text;
 }
@@ -150,8 +150,8 @@ static bool take_duration(const char *name, const char *value, int64_t max_ms, i
     struct fault fault = {0};
     if (duration_parse(value, ret_ms, &fault) == ERR_OK && *ret_ms > 0 && *ret_ms <= max_ms)
         return true;
-    (void)fprintf(stderr, "syncbus: %s: \"%s\" is not a duration such as 60s%s%s\n", name, value,
-                  fault.text[0] != '\0' ? ": " : "", fault.text);
+    say(stderr, "syncbus: %s: \"%s\" is not a duration such as 60s%s%s\n", name, value,
+        fault.text[0] != '\0' ? ": " : "", fault.text);
     return false;
 }
 
@@ -192,14 +192,14 @@ static int run_command(struct cli *cli)
 {
     const struct command *command = cli->word_count > 0 ? find_command(cli->words[0]) : NULL;
     if (command == NULL) {
-        (void)fprintf(stderr, "syncbus: %s%s%s; see syncbus --help\n",
-                      cli->word_count > 0 ? "no command is called \"" : "which command?",
-                      cli->word_count > 0 ? cli->words[0] : "", cli->word_count > 0 ? "\"" : "");
+        say(stderr, "syncbus: %s%s%s; see syncbus --help\n",
+            cli->word_count > 0 ? "no command is called \"" : "which command?",
+            cli->word_count > 0 ? cli->words[0] : "", cli->word_count > 0 ? "\"" : "");
         return EXIT_CODE_USAGE;
     }
     const size_t words = cli->word_count - 1;
     if (words < command->words_min || words > command->words_max) {
-        (void)fprintf(stderr, "usage: syncbus %s\n", command->usage);
+        say(stderr, "usage: syncbus %s\n", command->usage);
         return EXIT_CODE_USAGE;
     }
     return command->run(cli);

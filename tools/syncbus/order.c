@@ -82,18 +82,17 @@ static int print_order(const struct cli *cli, const Sb__OrderState *order, bool 
 {
     if (cli->json)
         return cli_print_json(order);
-    (void)printf("order %s: %s%s%s%s%s\n", order->key,
-                 json_enum(&sb__order_status__descriptor, (int)order->status),
-                 order->erp_id[0] != '\0' ? ", in the ERP " : "", order->erp_id,
-                 order->why[0] != '\0' ? ", " : "", order->why);
+    say(stdout, "order %s: %s%s%s%s%s\n", order->key,
+        json_enum(&sb__order_status__descriptor, (int)order->status),
+        order->erp_id[0] != '\0' ? ", in the ERP " : "", order->erp_id, order->why[0] != '\0' ? ", " : "",
+        order->why);
     char waiting[256];
     if (history && stands_in_line(order))
-        (void)printf("%s\n", waiting_text(order, waiting));
+        say(stdout, "%s\n", waiting_text(order, waiting));
     if (history && order->n_history > 0)
         print_history(order);
     if (order->status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON)
-        (void)fprintf(
-            stderr,
+        say(stderr,
             "syncbus: do not order again under another key; look in the ERP, then say how it ended: "
             "syncbus order resolve %s --placed ID|--rejected WHY\n",
             order->key);
@@ -125,7 +124,7 @@ static bool read_body(const char *path, struct buffer *ret)
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     const char *wrong = file == NULL ? strerror(errno) : read_text(file, ret);
     if (wrong != NULL)
-        (void)fprintf(stderr, "syncbus: %s: %s\n", path, wrong);
+        say(stderr, "syncbus: %s: %s\n", path, wrong);
     if (file != NULL && file != stdin)
         (void)fclose(file);
     return wrong == NULL;
@@ -145,7 +144,7 @@ static void say_waiting(const Sb__OrderState *order, char said[256])
     if (why[0] == '\0' || strcmp(why, said) == 0)
         return;
     (void)snprintf(said, 256, "%s", why);
-    (void)fprintf(stderr, "%s\n", why);
+    say(stderr, "%s\n", why);
 }
 
 // Follows an order to its end: its publications wake this up, and it looks each second without one.
@@ -168,9 +167,8 @@ static int await_order(struct cli *cli, const char *key, Sb__OrderState **order)
     }
     if (is_final(*order))
         return exit_code_of(*order);
-    (void)fprintf(stderr,
-                  "syncbus: order %s is %s after the time given; it goes on, see syncbus order show %s\n",
-                  key, json_enum(&sb__order_status__descriptor, (int)(*order)->status), key);
+    say(stderr, "syncbus: order %s is %s after the time given; it goes on, see syncbus order show %s\n", key,
+        json_enum(&sb__order_status__descriptor, (int)(*order)->status), key);
     return (*order)->status == SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED ? EXIT_CODE_TIMED_OUT
                                                                        : EXIT_CODE_UNKNOWN;
 }
@@ -178,7 +176,7 @@ static int await_order(struct cli *cli, const char *key, Sb__OrderState **order)
 static int order_place(struct cli *cli)
 {
     if (cli->word_count != 3 || cli->key == NULL) {
-        (void)fprintf(stderr, "usage: syncbus order place FILE|- --key K [--by WHO] [--wait]\n");
+        say(stderr, "usage: syncbus order place FILE|- --key K [--by WHO] [--wait]\n");
         return EXIT_CODE_USAGE;
     }
     struct buffer text;
@@ -195,8 +193,7 @@ static int order_place(struct cli *cli)
     }
     buffer_free(&text);
     if (code == EXIT_CODE_TIMED_OUT || code == EXIT_CODE_UNREACHABLE)
-        (void)fprintf(
-            stderr,
+        say(stderr,
             "syncbus: it is not known whether the order was accepted: place it again under the same key, "
             "or see syncbus order show %s\n",
             cli->key);
@@ -242,7 +239,7 @@ static int print_tracked(struct cli *cli, const Sb__OrderState *order)
 static int order_with_key(struct cli *cli, const char *method)
 {
     if (cli->word_count != 3) {
-        (void)fprintf(stderr, "usage: syncbus order %s K\n", method);
+        say(stderr, "usage: syncbus order %s K\n", method);
         return EXIT_CODE_USAGE;
     }
     Sb__OrderState *order = NULL;
@@ -257,7 +254,7 @@ static int order_with_key(struct cli *cli, const char *method)
 static int order_resolve(struct cli *cli)
 {
     if (cli->word_count != 3 || (cli->placed == NULL) == (cli->rejected == NULL)) {
-        (void)fprintf(stderr, "usage: syncbus order resolve K --placed ID|--rejected WHY\n");
+        say(stderr, "usage: syncbus order resolve K --placed ID|--rejected WHY\n");
         return EXIT_CODE_USAGE;
     }
     Sb__ResolveOrder body = SB__RESOLVE_ORDER__INIT;
@@ -291,7 +288,7 @@ static int order_list(struct cli *cli)
     static const char *const columns[] = {"KEY",      "STATUS",  "ERP ID", ">ATTEMPTS",
                                           "ACCEPTED", "CHANGED", "BY",     "WHY"};
     if (cli->word_count != 2) {
-        (void)fprintf(stderr, "usage: syncbus order list [--limit N]\n");
+        say(stderr, "usage: syncbus order list [--limit N]\n");
         return EXIT_CODE_USAGE;
     }
     struct table *table = cli->json ? NULL : table_new(columns, 8);
@@ -334,6 +331,6 @@ int command_order(struct cli *cli)
         return order_list(cli);
     if (strcmp(what, "resolve") == 0)
         return order_resolve(cli);
-    (void)fprintf(stderr, "syncbus: order %s: place, show, list, cancel or resolve\n", what);
+    say(stderr, "syncbus: order %s: place, show, list, cancel or resolve\n", what);
     return EXIT_CODE_USAGE;
 }

@@ -57,15 +57,16 @@ static void print_report(const Sb__PauseReport *report)
 {
     struct cells cells;
     fill(&cells, report->wait);
-    (void)printf("%" PRIu64 " pauses granted, after %s on average, p95 %s, p99 %s, at most %s; %" PRIu64
-                 " timed out\n",
-                 report->count, cells.avg, cells.p95, cells.p99, cells.max, report->timed_out);
+    say(stdout,
+        "%" PRIu64 " pauses granted, after %s on average, p95 %s, p99 %s, at most %s; %" PRIu64
+        " timed out\n",
+        report->count, cells.avg, cells.p95, cells.p99, cells.max, report->timed_out);
     if (report->n_blockers > 0) {
-        (void)printf("\n");
+        say(stdout, "\n");
         print_blockers(report);
     }
     if (report->n_recent > 0) {
-        (void)printf("\n");
+        say(stdout, "\n");
         print_recent(report);
     }
 }

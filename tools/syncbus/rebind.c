@@ -8,7 +8,7 @@ int command_rebind(struct cli *cli)
 {
     const char *name = cli->words[1];
     if (name[0] == '\0' || strlen(name) > WIRE_NAME_MAX) {
-        (void)fprintf(stderr, "syncbus: a name has 1 to %d bytes\n", WIRE_NAME_MAX);
+        say(stderr, "syncbus: a name has 1 to %d bytes\n", WIRE_NAME_MAX);
         return EXIT_CODE_USAGE;
     }
     if (!cli_has_reason(cli))
@@ -25,7 +25,7 @@ int command_rebind(struct cli *cli)
         return code;
     if (cli->json)
         return cli_print_json(&rebind);
-    (void)printf(
+    say(stdout,
         "the next service that asks answers for %s; the store that did so until now is refused from then\n"
         "on: start no service on its directory any more\n",
         name);

@@ -11,13 +11,13 @@ int command_reload(struct cli *cli)
     request.reload = &reload;
     const int code = cli_do(cli, &request);
     if (code == EXIT_CODE_USAGE)
-        (void)fprintf(stderr, "syncbus: nothing was changed\n");
+        say(stderr, "syncbus: nothing was changed\n");
     if (code != EXIT_CODE_OK)
         return code;
     if (cli->json)
-        (void)printf("{\"reloaded\":true}\n");
+        say(stdout, "{\"reloaded\":true}\n");
     else
-        (void)printf(
+        say(stdout,
             "the broker has read its configuration again; services read theirs at SIGHUP, when no run is\n"
             "under way\n");
     return EXIT_CODE_OK;

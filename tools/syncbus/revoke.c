@@ -13,8 +13,7 @@ int command_revoke(struct cli *cli)
     errno = 0;
     const uint64_t token = strtoull(word, &end, 10);
     if (errno != 0 || *end != '\0' || word[0] < '1' || word[0] > '9') {
-        (void)fprintf(stderr, "syncbus: \"%s\" is not the token of a lease; syncbus status shows them\n",
-                      word);
+        say(stderr, "syncbus: \"%s\" is not the token of a lease; syncbus status shows them\n", word);
         return EXIT_CODE_USAGE;
     }
     if (!cli_has_reason(cli) || (cli->resource != NULL && !cli_knows_resource(cli, cli->resource)))
@@ -32,9 +31,9 @@ int command_revoke(struct cli *cli)
         return code;
     if (cli->json)
         return cli_print_json(&revoke);
-    (void)printf("lease %" PRIu64
-                 " is revoked: its holder is not renewed any more and is told why; the next one\n"
-                 "gets the resource when that holder has surely stopped, a lease's time from now at most\n",
-                 token);
+    say(stdout,
+        "lease %" PRIu64 " is revoked: its holder is not renewed any more and is told why; the next one\n"
+        "gets the resource when that holder has surely stopped, a lease's time from now at most\n",
+        token);
     return EXIT_CODE_OK;
 }

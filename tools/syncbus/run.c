@@ -7,6 +7,7 @@
 // because the keeper was stopped, and when the pipe closes, because the keeper died.
 #include "tools/syncbus/cli.h"
 
+#include "proto/base/utf8.h"
 #include "proto/io/clock.h"
 
 #include <errno.h>
@@ -118,7 +119,7 @@ static int guard_wait(pid_t command, int keeper, int signals)
 int run_guard(int argc, char **argv)
 {
     if (argc < 2) {
-        (void)fprintf(stderr, "syncbus: run-guard is for `syncbus run` alone\n");
+        say(stderr, "syncbus: run-guard is for `syncbus run` alone\n");
         return EXIT_CODE_USAGE;
     }
     const int keeper = (int)strtol(argv[0], NULL, 10);
@@ -128,7 +129,7 @@ int run_guard(int argc, char **argv)
     pid_t command = 0;
     int error = signals < 0 ? errno : spawn(argv[1], argv + 1, false, true, &command);
     if (error != 0) {
-        (void)fprintf(stderr, "syncbus: %s: %s\n", argv[1], strerror(error));
+        say(stderr, "syncbus: %s: %s\n", argv[1], strerror(error));
         return error == ENOENT ? EXIT_NO_COMMAND : EXIT_NOT_EXECUTABLE;
     }
     return guard_wait(command, keeper, signals);
@@ -170,8 +171,8 @@ static int await_lease(struct keeper *self, uint64_t *ret_token)
         const int64_t left = until - clock_boot_ms();
         if (left <= 0) {
             syncbus_withdraw(cli->client, self->claim);
-            (void)fprintf(stderr, "syncbus: %s\n",
-                          connected ? "the lease was not granted in time" : "the broker does not answer");
+            say(stderr, "syncbus: %s\n",
+                connected ? "the lease was not granted in time" : "the broker does not answer");
             return connected ? EXIT_NOT_GRANTED : EXIT_SYNCBUS_FAILED;
         }
         struct syncbus_notice notice;
@@ -186,7 +187,7 @@ static int await_lease(struct keeper *self, uint64_t *ret_token)
             return 0;
         }
         if (notice.kind == SYNCBUS_REFUSED && notice.claim == self->claim) {
-            (void)fprintf(stderr, "syncbus: %s\n", notice.text);
+            say(stderr, "syncbus: %s\n", notice.text);
             return is_for_now(notice.code) ? EXIT_NOT_GRANTED : EXIT_SYNCBUS_FAILED;
         }
     }
@@ -250,7 +251,7 @@ static void turn(struct keeper *self)
         if (notice.kind != SYNCBUS_LOST || notice.claim != self->claim || self->lost)
             continue;
         self->lost = true;
-        (void)fprintf(stderr, "syncbus: the lease was lost (%s); the command is ended\n", notice.text);
+        say(stderr, "syncbus: the lease was lost (%s); the command is ended\n", notice.text);
         (void)kill(-self->group, SIGTERM);
         self->kill_at = clock_boot_ms() + KILL_AFTER_MS;
     }
@@ -303,10 +304,9 @@ static const char *choose_resource(const struct cli *cli)
     if (cli->resource == NULL && cli->config->resource_count == 1)
         return cli->config->resources[0].name;
     if (cli->resource == NULL)
-        (void)fprintf(stderr, "syncbus: there are %zu resources: say --resource\n",
-                      cli->config->resource_count);
+        say(stderr, "syncbus: there are %zu resources: say --resource\n", cli->config->resource_count);
     else if (config_resource(cli->config, cli->resource, &fault) == NULL)
-        (void)fprintf(stderr, "syncbus: %s\n", fault.text);
+        say(stderr, "syncbus: %s\n", fault.text);
     else
         return cli->resource;
     return NULL;
@@ -322,11 +322,15 @@ int command_run(struct cli *cli)
     (void)signal(SIGPIPE, SIG_IGN); // a guard that was killed is seen by its end
     if (keeper.signals < 0 || !cli_connect(cli, NULL, true))
         return EXIT_SYNCBUS_FAILED;
-    const struct syncbus_wish wish = {
-        .resource = resource, .mode = SYNCBUS_EXCLUSIVE, .reason = cli->words[1], .wait_ms = 0};
+    const char *name = cli->words[1];
+    const bool tellable = strlen(name) <= WIRE_TEXT_MAX && utf8_plain(name, strlen(name));
+    const struct syncbus_wish wish = {.resource = resource,
+                                      .mode = SYNCBUS_EXCLUSIVE,
+                                      .reason = tellable ? name : "a command",
+                                      .wait_ms = 0};
     keeper.claim = syncbus_acquire(cli->client, &wish);
     if (keeper.claim == 0) {
-        (void)fprintf(stderr, "syncbus: the lease cannot be asked for: %s\n", strerror(errno));
+        say(stderr, "syncbus: the lease cannot be asked for: %s\n", strerror(errno));
         return EXIT_SYNCBUS_FAILED;
     }
     uint64_t token = 0;
@@ -335,7 +339,7 @@ int command_run(struct cli *cli)
         return code;
     int error = start_command(&keeper, token);
     if (error != 0) {
-        (void)fprintf(stderr, "syncbus: the command cannot be started: %s\n", strerror(error));
+        say(stderr, "syncbus: the command cannot be started: %s\n", strerror(error));
         syncbus_release(cli->client, keeper.claim, false);
         return EXIT_SYNCBUS_FAILED;
     }

@@ -111,9 +111,9 @@ static int print_all(struct cli *cli, Sb__Reply *first_page)
         page = next;
     }
     if (code == EXIT_CODE_OK) {
-        (void)printf("\n");
+        say(stdout, "\n");
         table_print(&jobs);
-        (void)printf("\n");
+        say(stdout, "\n");
         print_services(first);
         alerts_print(first);
         holds_print(first, NULL);

@@ -92,6 +92,6 @@ void cli_print_tracking(struct cli *cli, const char *entity, const char *key)
     if (each_match(cli, entity, key, add_row, table) == EXIT_CODE_OK)
         table_print(&table);
     else
-        (void)fprintf(stderr, "syncbus: so the tracking is not known now\n");
+        say(stderr, "syncbus: so the tracking is not known now\n");
     table_destroy(&table);
 }

@@ -16,15 +16,16 @@ static int print_end(const struct cli *cli, const Sb__RunState *run)
             return code;
     } else if (run->result != NULL) {
         const Sb__Result *result = run->result;
-        (void)printf("run %" PRIu64 " of %s %s: %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
-                     " unchanged, %" PRIu64 " deleted, %" PRIu64 " rejected%s%s\n",
-                     run->run, run->job, json_enum(&sb__stage__descriptor, (int)run->stage), result->created,
-                     result->changed, result->unchanged, result->deleted, result->rejected,
-                     result->not_modified || result->error[0] != '\0' ? "; " : "",
-                     result->not_modified ? "not modified" : result->error);
+        say(stdout,
+            "run %" PRIu64 " of %s %s: %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
+            " unchanged, %" PRIu64 " deleted, %" PRIu64 " rejected%s%s\n",
+            run->run, run->job, json_enum(&sb__stage__descriptor, (int)run->stage), result->created,
+            result->changed, result->unchanged, result->deleted, result->rejected,
+            result->not_modified || result->error[0] != '\0' ? "; " : "",
+            result->not_modified ? "not modified" : result->error);
     } else {
-        (void)printf("run %" PRIu64 " of %s %s\n", run->run, run->job,
-                     json_enum(&sb__stage__descriptor, (int)run->stage));
+        say(stdout, "run %" PRIu64 " of %s %s\n", run->run, run->job,
+            json_enum(&sb__stage__descriptor, (int)run->stage));
     }
     return run->stage == SB__STAGE__STAGE_SUCCEEDED ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 }
@@ -57,7 +58,7 @@ static int await_end(struct cli *cli, const char *job, uint64_t run)
             notice; // a publication of the run wakes this up; without one it looks each second
         (void)syncbus_wait(cli->client, 1000, &notice);
     }
-    (void)fprintf(stderr, "syncbus: run %" PRIu64 " of %s has not ended in time; it goes on\n", run, job);
+    say(stderr, "syncbus: run %" PRIu64 " of %s has not ended in time; it goes on\n", run, job);
     return EXIT_CODE_TIMED_OUT;
 }
 
@@ -90,8 +91,8 @@ int command_trigger(struct cli *cli)
     else if (cli->json)
         code = cli_print_json(triggered);
     else
-        (void)printf("%s: run %" PRIu64 "%s\n", job, run,
-                     triggered->merged ? ", merged with one that had not begun" : "");
+        say(stdout, "%s: run %" PRIu64 "%s\n", job, run,
+            triggered->merged ? ", merged with one that had not begun" : "");
     sb__reply__free_unpacked(reply, NULL);
     return code;
 }

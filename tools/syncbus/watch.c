@@ -18,7 +18,7 @@ static int print_json(const char *topic, const Sb__Event *event)
     if (json_message(&event->base, &text) == ERR_OK && buffer_print(&line, "{\"topic\":") == ERR_OK &&
         json_string(topic, strlen(topic), &line) == ERR_OK && buffer_print(&line, ",") == ERR_OK &&
         buffer_add(&line, text.data + 1, text.size - 1) == ERR_OK) {
-        (void)printf("%.*s\n", (int)line.size, line.data);
+        say_json(stdout, line.data, line.size);
         code = EXIT_CODE_OK;
     }
     buffer_free(&text);
@@ -71,11 +71,11 @@ static void describe(const Sb__Event *event, char *text, size_t size)
 static int show(const struct cli *cli, const struct syncbus_notice *notice)
 {
     if (notice->kind == SYNCBUS_GAP) {
-        (void)fprintf(stderr, "%s: %" PRIu64 " publications were missed\n", notice->topic, notice->missed);
+        say(stderr, "%s: %" PRIu64 " publications were missed\n", notice->topic, notice->missed);
         return EXIT_CODE_OK;
     }
     if (notice->kind == SYNCBUS_DISCONNECTED) {
-        (void)fprintf(stderr, "syncbus: the broker does not answer: %s; waiting for it\n", notice->text);
+        say(stderr, "syncbus: the broker does not answer: %s; waiting for it\n", notice->text);
         return EXIT_CODE_OK;
     }
     if (notice->kind != SYNCBUS_PUBLICATION)
@@ -83,7 +83,7 @@ static int show(const struct cli *cli, const struct syncbus_notice *notice)
     Sb__Event *event = NULL;
     struct fault fault = {0};
     if (wire_event(notice->body, notice->body_size, &event, &fault) != ERR_OK) {
-        (void)fprintf(stderr, "%s: a publication that cannot be read: %s\n", notice->topic, fault.text);
+        say(stderr, "%s: a publication that cannot be read: %s\n", notice->topic, fault.text);
         return EXIT_CODE_OK;
     }
     int code = EXIT_CODE_OK;
@@ -92,8 +92,8 @@ static int show(const struct cli *cli, const struct syncbus_notice *notice)
     } else {
         char time[32], text[512];
         describe(event, text, sizeof text);
-        (void)printf("%s  %-20s %6" PRIu64 "  %s\n", cli_time(event->time_ms, time, sizeof time),
-                     notice->topic, event->seq, text);
+        say(stdout, "%s  %-20s %6" PRIu64 "  %s\n", cli_time(event->time_ms, time, sizeof time),
+            notice->topic, event->seq, text);
     }
     sb__event__free_unpacked(event, NULL);
     if (fflush(stdout) != 0) // the reader has gone
@@ -109,10 +109,10 @@ int command_watch(struct cli *cli)
     cli->words[cli->word_count] = NULL;
     for (size_t i = 1; i < cli->word_count; i++) {
         if (strncmp(cli->words[i], WIRE_JSON_TOPIC, strlen(WIRE_JSON_TOPIC)) == 0) {
-            (void)fprintf(stderr,
-                          "syncbus: watch %s: topics are named without \"" WIRE_JSON_TOPIC
-                          "\"; --json shows what comes as JSON\n",
-                          cli->words[i]);
+            say(stderr,
+                "syncbus: watch %s: topics are named without \"" WIRE_JSON_TOPIC
+                "\"; --json shows what comes as JSON\n",
+                cli->words[i]);
             return EXIT_CODE_USAGE;
         }
     }

@@ -14,9 +14,10 @@ static void a_report_is_one_line_of_utf_8_whatever_was_put_in(void **state)
 {
     (void)state;
     struct fault fault;
-    assert_int_equal(fault_set(&fault, ERR_INVALID, "%s", "a\nb\tc\x7f caff\xe8, caff\xc3\xa8 \x80"),
-                     ERR_INVALID);
-    assert_string_equal(fault.text, "a?b?c? caff?, caff\xc3\xa8 ?");
+    assert_int_equal(
+        fault_set(&fault, ERR_INVALID, "%s", "a\nb\tc\x7f caff\xe8, caff\xc3\xa8 \x80\xc2\x9b\xe2\x80\xae"),
+        ERR_INVALID);
+    assert_string_equal(fault.text, "a?b?c? caff?, caff\xc3\xa8 ??????");
     assert_int_equal(fault_set(NULL, ERR_FULL, "nobody hears it"), ERR_FULL);
 }
 

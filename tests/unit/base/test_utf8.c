@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <setjmp.h>
@@ -57,12 +58,74 @@ static void a_character_that_is_cut_is_not_read_past_its_end(void **state)
         assert_int_equal(utf8_character(rocket, size), 0);
 }
 
+// Each as a string, so that a NUL cannot be among them.
+static const char *const steering[] = {
+    "\x01",         "\x07", "\n", "\r", "\x1b", "\x7f", "\xc2\x80", "\xc2\x9b",
+    "\xc2\x9f",     // C0, DEL, C1
+    "\xd8\x9c",     // U+061C
+    "\xe2\x80\x8e", // U+200E
+    "\xe2\x80\x8f", // U+200F
+    "\xe2\x80\xa8", // U+2028
+    "\xe2\x80\xae", // U+202E
+    "\xe2\x81\xa6", // U+2066
+    "\xe2\x81\xa9", // U+2069
+};
+
+static void what_steers_a_terminal_is_not_plain(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof steering / sizeof steering[0]; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "a%sb", steering[i]);
+        if (!utf8_steers(steering[i], strlen(steering[i])) || utf8_plain(text, strlen(text)))
+            fail_msg("case %zu was taken", i);
+    }
+    assert_false(utf8_plain("\0", 1));
+    assert_false(utf8_plain("a\xff", 2));
+    // Their neighbours, and a family whose members a joiner holds together.
+    static const char *const seen[] = {" ~",
+                                       "\xc2\xa0",
+                                       "\xd8\x9b\xd8\x9d",
+                                       "\xe2\x80\x8d\xe2\x80\x90\xe2\x80\xa7\xe2\x80\xaf",
+                                       "\xe2\x81\xa5\xe2\x81\xaa",
+                                       "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7"};
+    for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++) {
+        if (!utf8_plain(seen[i], strlen(seen[i])))
+            fail_msg("case %zu was refused", i);
+    }
+}
+
+static void what_steers_is_shown_by_its_number(void **state)
+{
+    (void)state;
+    struct buffer shown;
+    buffer_init(&shown, 100);
+    const char text[] = "a\x1b[31m\r\n\xc2\x9b"
+                        "b\xe2\x80\xae"
+                        "c\xff caff\xc3\xa8";
+    assert_int_equal(utf8_show(text, sizeof text - 1, &shown), ERR_OK);
+    assert_int_equal(buffer_add_byte(&shown, '\0'), ERR_OK);
+    assert_string_equal(shown.data, "a\\u001b[31m\\u000d\\u000a\\u009bb\\u202ec? caff\xc3\xa8");
+    buffer_free(&shown);
+    // It ends with an error wherever the room ends.
+    for (size_t room = 1; room < 8; room++) {
+        buffer_init(&shown, room);
+        assert_int_equal(utf8_show("ab\x1b", 3, &shown), ERR_FULL);
+        buffer_free(&shown);
+        buffer_init(&shown, room);
+        assert_int_equal(utf8_show("abcdefg\xff", 8, &shown), ERR_FULL);
+        buffer_free(&shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(characters_of_every_length_are_taken),
         cmocka_unit_test(what_is_not_utf8_is_refused),
         cmocka_unit_test(a_character_that_is_cut_is_not_read_past_its_end),
+        cmocka_unit_test(what_steers_a_terminal_is_not_plain),
+        cmocka_unit_test(what_steers_is_shown_by_its_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

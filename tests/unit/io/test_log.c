@@ -113,6 +113,26 @@ static void hostile_text_stays_one_line_of_json(void **state)
     free(capture.got);
 }
 
+// Neither sequences of a terminal nor fields of the line can be forged by a value.
+static void a_value_steers_no_terminal_and_is_no_other_field(void **state)
+{
+    (void)state;
+    struct capture capture;
+    capture_begin(&capture);
+    log_write(LOG_LEVEL_WARNING, "odd \x1b[2J", "key=%s by=%s ok=%d", "K-1 ok=1 level=debug",
+              "\x1b]0;x\x07\x7f\xc2\x9b"
+              "31m\xe2\x80\xaetxt",
+              0);
+    json_object *line = one_line(capture_end(&capture));
+    assert_string_equal(field(line, "event"), "odd  [2J");
+    assert_string_equal(field(line, "level"), "warning");
+    assert_string_equal(field(line, "key"), "K-1 ok=1 level=debug");
+    assert_string_equal(field(line, "by"), " ]0;x   31m txt");
+    assert_int_equal(json_object_get_int(json_object_object_get(line, "ok")), 0);
+    json_object_put(line);
+    free(capture.got);
+}
+
 static void words_of_any_length_and_kind_make_a_whole_line(void **state)
 {
     (void)state;
@@ -148,6 +168,7 @@ int main(void)
         cmocka_unit_test(each_word_becomes_a_field),
         cmocka_unit_test(numbers_that_json_does_not_know_stay_strings),
         cmocka_unit_test(hostile_text_stays_one_line_of_json),
+        cmocka_unit_test(a_value_steers_no_terminal_and_is_no_other_field),
         cmocka_unit_test(words_of_any_length_and_kind_make_a_whole_line),
         cmocka_unit_test(what_is_below_the_level_is_not_written),
     };

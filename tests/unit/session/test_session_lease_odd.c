@@ -105,7 +105,10 @@ static void wishes_that_the_wire_would_not_carry_are_refused(void **state)
     const struct syncbus_wish bad[] = {{.mode = SYNCBUS_EXCLUSIVE},
                                        {.mode = SYNCBUS_EXCLUSIVE, .resource = text},
                                        {.mode = SYNCBUS_EXCLUSIVE, .resource = "erp", .job = text},
-                                       {.mode = SYNCBUS_EXCLUSIVE, .resource = "erp", .reason = text}};
+                                       {.mode = SYNCBUS_EXCLUSIVE, .resource = "erp", .reason = text},
+                                       {.mode = SYNCBUS_EXCLUSIVE, .resource = "erp\r"},
+                                       {.mode = SYNCBUS_EXCLUSIVE, .resource = "erp", .job = "a\x1b"},
+                                       {.mode = SYNCBUS_EXCLUSIVE, .resource = "erp", .reason = "b\xc2\x9b"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         errno = 0;
         assert_int_equal(session_acquire(world.session, world.now_ms, &bad[i]), 0);

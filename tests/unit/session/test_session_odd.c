@@ -28,8 +28,11 @@ static void options_that_the_wire_would_not_carry_make_no_session(void **state)
     (void)state;
     char *name = world_text(WIRE_NAME_MAX + 1);
     const char *const names[] = {"prices", name, NULL};
-    const struct syncbus_options bad[] = {
-        {.name = name}, {.version = name}, {.jobs = names}, {.serves = names}, {.topics = names}};
+    const char *const steering[] = {"prices\x1b[31m", NULL};
+    const struct syncbus_options bad[] = {{.name = name},      {.version = name},  {.jobs = names},
+                                          {.serves = names},   {.topics = names},  {.name = "sync\n"},
+                                          {.version = "\x7f"}, {.jobs = steering}, {.name = "\xe2\x80\xae"},
+                                          {.name = "caff\xe8"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const struct session_options options = {.client = &bad[i], .seed = 1};
         assert_null(session_new(&options, 0));
@@ -153,6 +156,7 @@ static void runs_under_way_are_noted_once_and_only_so_many(void **state)
     assert_int_equal(session_run_begin(world.session, NULL, 1, 1), -EINVAL);
     assert_int_equal(session_run_begin(world.session, name, 1, 1), -EINVAL);
     assert_int_equal(session_run_begin(world.session, "prices", 0, 1), -EINVAL);
+    assert_int_equal(session_run_begin(world.session, "prices\n", 1, 1), -EINVAL);
     free(name);
     uint64_t run = 1;
     while (session_run_begin(world.session, "prices", run, 1) == 0)

@@ -85,6 +85,13 @@ class Style(unittest.TestCase):
         self.assert_none([f"{name}: {match.group(0)}" for name, text in self.code.items()
                           for match in BANNED.finditer(without_comments(text))])
 
+    def test_what_programs_say_goes_through_the_one_place_that_shows_no_control_characters(self):
+        speaking = re.compile(r"\b(v?f?printf|puts|fputs|putchar|fputc|fwrite|dprintf|perror)\s*\(")
+        own_words = {"proto/io/say.c", "proto/io/config.c"}  # the latter prints the table of its options alone
+        self.assert_none([f"{name}: {match.group(0)}" for name, text in self.code.items()
+                          if name.startswith(("broker/", "proto/", "services/", "tools/syncbus/"))
+                          and name not in own_words for match in speaking.finditer(without_comments(text))])
+
     def test_no_unit_or_scenario_test_sleeps(self):
         self.assert_none([f"{name}: {match.group(0)}" for name, text in self.code.items()
                           if name.startswith(("tests/unit/", "tests/scenario/"))

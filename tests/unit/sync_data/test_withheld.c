@@ -219,6 +219,7 @@ static void a_release_is_of_the_list_that_was_seen_and_by_somebody(void **state)
     assert_non_null(strstr(fault.text, "look at it again"));
     assert_int_equal(release("", 0, &released, &fault), ERR_INVALID);
     assert_int_equal(release("\xff", 0, &released, &fault), ERR_INVALID);
+    assert_int_equal(release("Eva\x1b[31m", 0, &released, &fault), ERR_INVALID);
     assert_int_equal(released, 99);
     assert_int_equal(release("Eva", 0, &released, &fault), ERR_OK);
     assert_int_equal(released, 21);

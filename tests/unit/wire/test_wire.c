@@ -159,6 +159,41 @@ static void strings_must_be_utf8_however_deep_they_lie(void **state)
     refused_hello(&hello, "field error is not UTF-8");
 }
 
+static void names_and_reasons_hold_nothing_that_steers_a_terminal(void **state)
+{
+    (void)state;
+    Sb__Hello hello = SB__HELLO__INIT;
+    hello.name = "sync\x1b[31m";
+    refused_hello(&hello, "field name holds a control character");
+    hello.name = "sync\xc2\x9b";
+    refused_hello(&hello, "field name holds a control character");
+    hello.name = "sync";
+    Sb__Hold hold = SB__HOLD__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_HOLD;
+    request.hold = &hold;
+    hold.reason = "because\nsyncbus: all is well";
+    struct buffer buffer = packed(&request.base);
+    refused(buffer.data, buffer.size, "field reason holds a control character");
+    buffer_free(&buffer);
+    // What an ERP said is passed on whole, and shown with care.
+    Sb__Result result = SB__RESULT__INIT;
+    result.error = "it said \x1b[31m";
+    Sb__RunState run = SB__RUN_STATE__INIT;
+    run.result = &result;
+    Sb__RunState *runs[] = {&run};
+    hello.runs = runs;
+    hello.n_runs = 1;
+    request.body_case = SB__REQUEST__BODY_HELLO;
+    request.hello = &hello;
+    buffer = packed(&request.base);
+    Sb__Request *back = NULL;
+    assert_int_equal(wire_request(buffer.data, buffer.size, &back, NULL), ERR_OK);
+    assert_string_equal(back->hello->runs[0]->result->error, result.error);
+    sb__request__free_unpacked(back, NULL);
+    buffer_free(&buffer);
+}
+
 static void lists_have_their_lengths(void **state)
 {
     (void)state;
@@ -321,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_frame_that_was_cut_anywhere_never_gives_half_a_hello),
         cmocka_unit_test(names_and_lines_have_their_lengths),
         cmocka_unit_test(strings_must_be_utf8_however_deep_they_lie),
+        cmocka_unit_test(names_and_reasons_hold_nothing_that_steers_a_terminal),
         cmocka_unit_test(lists_have_their_lengths),
         cmocka_unit_test(the_body_of_a_call_has_its_length),
         cmocka_unit_test(many_empty_items_in_a_small_frame_do_not_take_all_memory),
