@@ -1,6 +1,7 @@
 #include "proto/wire.h"
 
 #include "proto/base/utf8.h"
+#include "proto/wire_scan.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 
 enum {
-    DEPTH_MAX = 16,                 // of messages within messages: the schema has no more than 6
     UNPACKED_MAX = 8 * 1024 * 1024, // bytes that one message from outside may take in memory
 };
 
@@ -101,8 +101,8 @@ struct place {
 };
 
 struct walk {
-    struct place places[DEPTH_MAX]; // from the outermost message inwards
-    size_t depth;                   // of them that are in use
+    struct place places[WIRE_DEPTH_MAX]; // from the outermost message inwards
+    size_t depth;                        // of them that are in use
 };
 
 static const void *member(const ProtobufCMessage *message, size_t offset)
@@ -171,7 +171,7 @@ static enum err check_next(struct walk *walk, const struct rules *rules, struct 
         return check_string(field, *(const char *const *)item, rules, fault);
     if (field->type == PROTOBUF_C_TYPE_BYTES)
         return check_bytes(field, item, fault);
-    assert(walk->depth < DEPTH_MAX);
+    assert(walk->depth < WIRE_DEPTH_MAX);
     walk->places[walk->depth++] = (struct place){.message = *(const ProtobufCMessage *const *)item};
     return ERR_OK;
 }
@@ -190,13 +190,16 @@ static enum err check_message(const ProtobufCMessage *message, const struct rule
 static enum err unpack(const ProtobufCMessageDescriptor *type, const struct rules *rules, const void *data,
                        size_t size, void *ret, struct fault *fault)
 {
+    enum err err = wire_scan(type, data, size, fault);
+    if (err != ERR_OK)
+        return err;
     struct budget budget = {.left = UNPACKED_MAX};
     ProtobufCAllocator memory = {.alloc = budget_take, .free = budget_give, .allocator_data = &budget};
     ProtobufCMessage *message = protobuf_c_message_unpack(type, &memory, size, data);
     if (message == NULL)
         return fault_set(fault, ERR_INVALID, "%zu bytes are not a message of type %s", size,
                          type->short_name);
-    enum err err = check_message(message, rules, fault);
+    err = check_message(message, rules, fault);
     if (err != ERR_OK) {
         protobuf_c_message_free_unpacked(message, NULL);
         return err;

@@ -1,6 +1,6 @@
 // Bytes ↔ messages, as total functions: any input gives a message or an error, never a crash and never a
-// message whose strings are not UTF-8, too long (WIRE_NAME_MAX, WIRE_TEXT_MAX) or lists too many. Pure; any
-// thread.
+// message whose strings are not UTF-8, cut at a NUL, too long (WIRE_NAME_MAX, WIRE_TEXT_MAX) or lists too
+// many. Pure; any thread.
 #ifndef SYNCBUS_WIRE_H
 #define SYNCBUS_WIRE_H
 

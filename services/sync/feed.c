@@ -1,5 +1,6 @@
 #include "services/sync/feed.h"
 
+#include "proto/wire.h"
 #include "services/sync/delta_store.h"
 #include "services/sync/pack.h"
 #include "services/sync/record_index.h"
@@ -21,9 +22,10 @@ struct call {
     struct fault *fault;
 };
 
-static enum err unreadable(struct call *call)
+// Reads the question as the given message, which the caller frees.
+static enum err read_query(struct call *call, const ProtobufCMessageDescriptor *type, void *ret)
 {
-    return fault_set(call->fault, ERR_INVALID, "the body of the call cannot be read");
+    return wire_unpack(type, call->body, call->body_size, ret, call->fault);
 }
 
 static uint32_t limit_of(uint32_t asked)
@@ -60,11 +62,11 @@ static enum err pack_stored(struct buffer *ret, const struct stored_record *stor
 
 static enum err answer_get(struct call *call)
 {
-    Sb__RecordKey *query = sb__record_key__unpack(NULL, call->body_size, call->body);
-    if (query == NULL)
-        return unreadable(call);
-    enum err err =
-        record_key_of(query->key, query->n_key, &call->self->job->key, &call->scratch, call->fault);
+    Sb__RecordKey *query = NULL;
+    enum err err = read_query(call, &sb__record_key__descriptor, &query);
+    if (err != ERR_OK)
+        return err;
+    err = record_key_of(query->key, query->n_key, &call->self->job->key, &call->scratch, call->fault);
     sb__record_key__free_unpacked(query, NULL);
     if (err != ERR_OK)
         return err == ERR_NO_MEMORY ? err : ERR_INVALID;
@@ -221,12 +223,13 @@ static enum err list_query(struct call *call, const Sb__RecordQuery *query, bool
 
 static enum err answer_list(struct call *call)
 {
-    Sb__RecordQuery *query = sb__record_query__unpack(NULL, call->body_size, call->body);
+    Sb__RecordQuery *query = NULL;
     Sb__RecordList rest = SB__RECORD_LIST__INIT;
     bool more = false;
-    if (query == NULL)
-        return unreadable(call);
-    enum err err = last_seq(call, &rest.last_seq);
+    enum err err = read_query(call, &sb__record_query__descriptor, &query);
+    if (err != ERR_OK)
+        return err;
+    err = last_seq(call, &rest.last_seq);
     if (err == ERR_OK)
         err = list_query(call, query, &more);
     sb__record_query__free_unpacked(query, NULL);
@@ -286,10 +289,11 @@ static enum err answer_rejects(struct call *call, const Sb__FeedQuery *query)
 
 static enum err answer_numbered(struct call *call, bool rejects)
 {
-    Sb__FeedQuery *query = sb__feed_query__unpack(NULL, call->body_size, call->body);
-    if (query == NULL)
-        return unreadable(call);
-    const enum err err = rejects ? answer_rejects(call, query) : answer_feed(call, query);
+    Sb__FeedQuery *query = NULL;
+    enum err err = read_query(call, &sb__feed_query__descriptor, &query);
+    if (err != ERR_OK)
+        return err;
+    err = rejects ? answer_rejects(call, query) : answer_feed(call, query);
     sb__feed_query__free_unpacked(query, NULL);
     return err;
 }
@@ -411,11 +415,11 @@ static enum err answer_read(struct call *call, const char *method, const Sb__Del
 // The one call that may write: first that, so that the answer shows what came of it.
 static enum err answer_deletion_query(struct delta *self, struct call *call)
 {
-    Sb__DeletionQuery *query = sb__deletion_query__unpack(NULL, call->body_size, call->body);
+    Sb__DeletionQuery *query = NULL;
     uint64_t released = 0;
-    enum err err = ERR_OK;
-    if (query == NULL)
-        return unreadable(call);
+    enum err err = read_query(call, &sb__deletion_query__descriptor, &query);
+    if (err != ERR_OK)
+        return err;
     if (query->release)
         err = delta_release(self, query->by, query->list, &released, call->fault);
     if (err == ERR_OK)

@@ -107,6 +107,12 @@ class HostileText(unittest.TestCase):
         self.assertEqual((reply.code, reply.text), (pb.CODE_INVALID, "field name holds a control character or one that turns the "
                                                                      "direction of writing"))
         self.assertEqual(bus.ask(hello=dict(hello, name="caffè")).code, pb.CODE_OK)
+        reply = bus.ask(trigger={"job": "products\0and more"})
+        self.assertEqual((reply.code, reply.text), (pb.CODE_INVALID, "field job holds a NUL byte, which would end it unseen"))
+        for body in (pb.OrderKey(key="K-1\0x"), pb.PlaceOrder(key="K-6", body='{"a":1}\0{"b":2}')):
+            reply = bus.ask(call={"service": "order", "method": "place" if isinstance(body, pb.PlaceOrder) else "show",
+                                  "body": body.SerializeToString(), "timeout_ms": 5000})
+            self.assertEqual((reply.code, "holds a NUL byte" in reply.text), (pb.CODE_INVALID, True), reply)
         order = pb.PlaceOrder(key="K-5", body="{}", by="eva\x1b[31m").SerializeToString()
         reply = bus.ask(call={"service": "order", "method": "place", "body": order, "timeout_ms": 5000})
         self.assertEqual((reply.code, "without controls" in reply.text), (pb.CODE_INVALID, True), reply)

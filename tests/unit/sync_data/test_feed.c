@@ -262,6 +262,15 @@ static void unknown_methods_and_broken_bodies_are_refused(void **state)
     assert_string_equal(fault.text, "things answers get, list, feed, rejects and deletions, not drop");
     assert_int_equal(feed_call(store.delta, "feed", "\xff", 1, &ret, &fault), ERR_INVALID);
     assert_int_equal(feed_call(store.delta, "list", "\x0a\x7f", 2, &ret, &fault), ERR_INVALID);
+    // Not the record "a": its name would only be cut there.
+    fault.err = ERR_OK;
+    assert_int_equal(feed_call(store.delta, "get",
+                               "\x0a\x03"
+                               "a\x00z",
+                               5, &ret, &fault),
+                     ERR_INVALID);
+    assert_string_equal(fault.text, "field key holds a NUL byte, which would end it unseen");
+    assert_int_equal(feed_call(store.delta, "deletions", "\xff", 1, &ret, &fault), ERR_INVALID);
     assert_int_equal(ret.size, 0);
     buffer_free(&ret);
 }

@@ -194,6 +194,98 @@ static void names_and_reasons_hold_nothing_that_steers_a_terminal(void **state)
     buffer_free(&buffer);
 }
 
+// The decoder would take each of them for a shorter text.
+static void a_string_that_holds_a_nul_is_refused_wherever_it_lies(void **state)
+{
+    (void)state;
+    // A Trigger of a job, whole and with a NUL: at its start, in it, at its end.
+    static const char *const cut[] = {"\xf2\x01\x06\x0a\x04\x00ric", "\xf2\x01\x06\x0a\x04p\x00ic",
+                                      "\xf2\x01\x06\x0a\x04pri\x00"};
+    for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++)
+        refused(cut[i], 9, "field job holds a NUL byte");
+    Sb__Request *request = NULL;
+    assert_int_equal(wire_request(BYTES("\xf2\x01\x06\x0a\x04pric"), &request, NULL), ERR_OK);
+    sb__request__free_unpacked(request, NULL);
+    // One that a later one of the same field takes the place of, and an item of a list.
+    refused(BYTES("\xf2\x01\x06\x0a\x01\x00\x0a\x01p"), "field job holds a NUL byte");
+    refused(BYTES("\x52\x0a\x0a\x01n\x1a\x01p\x1a\x02q\x00"), "field jobs holds a NUL byte");
+    // Deep in a Hello: of its runs the result's error.
+    refused(BYTES("\x52\x09\x52\x07\x52\x05\x12\x03"
+                  "a\x00"
+                  "b"),
+            "field error holds a NUL byte");
+}
+
+static void what_is_no_string_may_hold_a_nul(void **state)
+{
+    (void)state;
+    uint8_t bytes[] = {0, 1, 0};
+    Sb__Call call = SB__CALL__INIT;
+    call.service = "order";
+    call.body = (ProtobufCBinaryData){.data = bytes, .len = sizeof bytes};
+    Sb__Request request = SB__REQUEST__INIT;
+    request.body_case = SB__REQUEST__BODY_CALL;
+    request.call = &call;
+    struct buffer buffer = packed(&request.base);
+    Sb__Request *back = NULL;
+    assert_int_equal(wire_request(buffer.data, buffer.size, &back, NULL), ERR_OK);
+    assert_int_equal(back->call->body.len, sizeof bytes);
+    sb__request__free_unpacked(back, NULL);
+    buffer_free(&buffer);
+    // Numbers of all widths, and a field of a later version.
+    assert_int_equal(wire_request(BYTES("\x08\x00\xa2\x06\x02\x00\x00\xa9\x06\x00\x00\x00\x00\x00\x00\x00\x00"
+                                        "\xad\x06\x00\x00\x00\x00\x62\x00"),
+                                  &back, NULL),
+                     ERR_OK);
+    sb__request__free_unpacked(back, NULL);
+}
+
+static void what_clients_and_services_read_is_not_cut_at_a_nul_either(void **state)
+{
+    (void)state;
+    struct fault fault = {0};
+    Sb__Reply *reply = NULL;
+    assert_int_equal(wire_reply(BYTES("\x22\x03"
+                                      "a\x00"
+                                      "b"),
+                                &reply, &fault),
+                     ERR_INVALID);
+    assert_non_null(strstr(fault.text, "field text holds a NUL byte"));
+    Sb__Event *event = NULL;
+    assert_int_equal(wire_event(BYTES("\x52\x03\x0a\x01\x00"), &event, &fault), ERR_INVALID);
+    assert_non_null(strstr(fault.text, "field job holds a NUL byte"));
+    ProtobufCMessage *body = NULL;
+    assert_int_equal(wire_unpack(&sb__order_key__descriptor, "\x0a\x05K-1\x00x", 7, &body, &fault),
+                     ERR_INVALID);
+    assert_non_null(strstr(fault.text, "field key holds a NUL byte"));
+    assert_null(reply);
+    assert_null(event);
+    assert_null(body);
+}
+
+// Wherever a field cannot be read, the bytes are left to the decoder, which refuses them.
+static void bytes_that_end_within_a_field_are_no_message(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } cut[] = {
+        {BYTES("\x62")},                                             // a size is missing
+        {BYTES("\x62\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01")}, // one without end
+        {BYTES("\x62\x02\x00")},                                     // more than there is
+        {BYTES("\x62\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")},     // far more
+        {BYTES("\x08")},                                             // a number is missing
+        {BYTES("\x09\x00\x00\x00")},                                 // one of 8 bytes
+        {BYTES("\x0d\x00")},                                         // one of 4 bytes
+        {BYTES("\x0b\x0c")},                                         // a group
+        {BYTES("\x80")},                                             // a key is cut
+        {BYTES("\xfa\xff\xff\xff\xff\xff\xff\xff\x7f\x01\x00")},     // the key of no field
+    };
+    for (size_t i = 0; i < sizeof cut / sizeof cut[0]; i++)
+        refused(cut[i].bytes, cut[i].size, "are not a message");
+}
+
 static void lists_have_their_lengths(void **state)
 {
     (void)state;
@@ -357,6 +449,10 @@ int main(void)
         cmocka_unit_test(names_and_lines_have_their_lengths),
         cmocka_unit_test(strings_must_be_utf8_however_deep_they_lie),
         cmocka_unit_test(names_and_reasons_hold_nothing_that_steers_a_terminal),
+        cmocka_unit_test(a_string_that_holds_a_nul_is_refused_wherever_it_lies),
+        cmocka_unit_test(what_is_no_string_may_hold_a_nul),
+        cmocka_unit_test(what_clients_and_services_read_is_not_cut_at_a_nul_either),
+        cmocka_unit_test(bytes_that_end_within_a_field_are_no_message),
         cmocka_unit_test(lists_have_their_lengths),
         cmocka_unit_test(the_body_of_a_call_has_its_length),
         cmocka_unit_test(many_empty_items_in_a_small_frame_do_not_take_all_memory),
