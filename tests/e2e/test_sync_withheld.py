@@ -76,6 +76,27 @@ class Withheld(Story):
         self.sync(bus, "prices")
         bus.wait_for(lambda: ("withheld", "prices") not in self.alerts(), "the alert to be cleared")
 
+    def test_a_limit_shows_so_many_and_says_how_many_more_there_are(self):
+        bus = self.bus
+        done = bus.cli("deletions", "prices", "--limit", "3")
+        self.assertEqual([line.split()[2] for line in done.stdout.splitlines()[1:4]], ["P00", "P01", "P02"])
+        self.assertNotIn("P03", done.stdout)
+        self.assertIn("17 more are withheld", done.stdout)
+        self.assertIn("list 1: 20 deletions are withheld by the delete guard. To delete all of them, seen or not", done.stdout)
+        done = bus.cli("deletions", "prices", "--limit", "3", "--json")
+        self.assertEqual(len(done.stdout.splitlines()), 3)
+        self.assertIn("17 more are withheld", done.stderr)
+        for limit in ("20", "21"):
+            done = bus.cli("deletions", "prices", "--limit", limit)
+            self.assertIn("P19", done.stdout)
+            self.assertNotIn("more are withheld", done.stdout)
+            self.assertIn("To delete exactly these", done.stdout)
+
+    def test_rejects_have_a_limit_too(self):
+        bus = self.bus_of({"things": {"max_rejects": "50%"}}, things=[table("id,a", ["A,x", "B,x,y", "C", "D,x"])])
+        self.assertEqual(len(bus.cli_json("rejects", "things")), 2)
+        self.assertEqual(len(bus.cli_json("rejects", "things", "--limit", "1")), 1)
+
     def test_the_next_good_fetch_that_has_them_all_clears_them(self):
         bus = self.bus
         bus.next_version()

@@ -236,14 +236,16 @@ int command_rejects(struct cli *cli)
         return EXIT_CODE_USAGE;
     struct table *table = cli->json ? NULL : table_new(columns, 3);
     Sb__FeedQuery query = SB__FEED_QUERY__INIT;
+    uint32_t left = cli->limit != 0 ? cli->limit : UINT32_MAX;
     int code = EXIT_CODE_OK;
-    for (bool more = true; more && code == EXIT_CODE_OK;) {
+    for (bool more = true; more && left > 0 && code == EXIT_CODE_OK;) {
         Sb__RejectList *list = NULL;
-        query.limit = CLI_PAGE;
+        query.limit = left < CLI_PAGE ? left : CLI_PAGE;
         code = cli_call(cli, cli->words[1], "rejects", &query, &sb__reject_list__descriptor, &list);
         if (code != EXIT_CODE_OK)
             break;
         more = list->more && list->n_rejects > 0;
+        left -= (uint32_t)list->n_rejects < left ? (uint32_t)list->n_rejects : left;
         for (size_t i = 0; i < list->n_rejects && code == EXIT_CODE_OK; i++) {
             const Sb__Reject *reject = list->rejects[i];
             char line[24], row[200];

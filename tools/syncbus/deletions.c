@@ -42,16 +42,22 @@ static int show_page(const struct cli *cli, const Sb__DeletionList *list, struct
     return code;
 }
 
-static void explain(const struct cli *cli, const Sb__DeletionList *list)
+// Says how many there are beside those shown, and how all of them are released.
+static void explain(const struct cli *cli, const Sb__DeletionList *list, uint64_t shown)
 {
-    if (list->withheld == 0)
+    const uint64_t hidden = list->withheld > shown ? list->withheld - shown : 0;
+    if (cli->json && hidden > 0)
+        say(stderr, "syncbus: %" PRIu64 " more are withheld; --limit leaves them out\n", hidden);
+    if (cli->json || list->withheld == 0)
         return;
+    if (hidden > 0)
+        say(stdout, "%" PRIu64 " more are withheld; --limit leaves them out\n", hidden);
     say(stdout,
-        "\nlist %" PRIu64 ": %" PRIu64 " deletions are withheld%s. To delete exactly these:\n"
+        "\nlist %" PRIu64 ": %" PRIu64 " deletions are withheld%s. To delete %s:\n"
         "  syncbus deletions %s --release --list %" PRIu64 "\n",
         list->list, list->withheld,
         list->guarded ? " by the delete guard" : ", as rows without a readable key may be theirs",
-        cli->words[1], list->list);
+        hidden > 0 ? "all of them, seen or not" : "exactly these", cli->words[1], list->list);
 }
 
 static int show_all(struct cli *cli)
@@ -60,10 +66,12 @@ static int show_all(struct cli *cli)
     struct table *table = cli->json ? NULL : table_new(columns, 3);
     Sb__DeletionQuery query = SB__DELETION_QUERY__INIT;
     Sb__DeletionList *last = NULL;
+    uint32_t left = cli->limit != 0 ? cli->limit : UINT32_MAX;
+    uint64_t shown = 0;
     int code = EXIT_CODE_OK;
-    for (bool more = true; more && code == EXIT_CODE_OK;) {
+    for (bool more = true; more && left > 0 && code == EXIT_CODE_OK;) {
         Sb__DeletionList *list = NULL;
-        query.limit = CLI_PAGE;
+        query.limit = left < CLI_PAGE ? left : CLI_PAGE;
         code = ask(cli, &query, &list);
         if (code != EXIT_CODE_OK)
             break;
@@ -73,6 +81,8 @@ static int show_all(struct cli *cli)
             code = EXIT_CODE_REFUSED;
         } else {
             code = show_page(cli, list, table);
+            shown += list->n_deletions;
+            left -= (uint32_t)list->n_deletions < left ? (uint32_t)list->n_deletions : left;
         }
         if (last != NULL)
             sb__deletion_list__free_unpacked(last, NULL);
@@ -82,10 +92,10 @@ static int show_all(struct cli *cli)
             query.n_after = list->deletions[list->n_deletions - 1]->record->n_key;
         }
     }
-    if (table != NULL && code == EXIT_CODE_OK) {
+    if (table != NULL && code == EXIT_CODE_OK)
         table_print(&table);
-        explain(cli, last);
-    }
+    if (code == EXIT_CODE_OK)
+        explain(cli, last, shown);
     table_destroy(&table);
     if (last != NULL)
         sb__deletion_list__free_unpacked(last, NULL);
