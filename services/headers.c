@@ -29,6 +29,11 @@ enum err headers_add_configured(struct curl_slist **list, const struct config_he
         if (value == NULL)
             return fault_set(fault, ERR_INVALID, "header %s: the environment has no %s", header->name,
                              header->value_env);
+        if (!config_is_header_value(value))
+            return fault_set(
+                fault, ERR_INVALID,
+                "header %s: the environment's %s holds a line break or another control character",
+                header->name, header->value_env);
         enum err err = headers_add(list, header->name, value);
         if (err != ERR_OK)
             return fault_set(fault, err, "header %s cannot be sent", header->name);

@@ -13,7 +13,7 @@ SB_MUST_CHECK
 enum err headers_add(struct curl_slist **list, const char *name, const char *value);
 
 // Appends the configured ones, with values from the environment where it says so. ERR_INVALID names the
-// variable that is missing, never a value.
+// variable that is missing or that no header can carry, never a value.
 SB_MUST_CHECK
 enum err headers_add_configured(struct curl_slist **list, const struct config_headers *headers,
                                 struct fault *fault);

@@ -193,6 +193,8 @@ static const char *type_name(enum option_type type)
     case OPTION_ENDPOINT: return "endpoint";
     case OPTION_EXPORT:
     case OPTION_URL: return "URL";
+    case OPTION_HEADER: return "name of a header";
+    case OPTION_PARAMETER: return "name of a parameter";
     case OPTION_TEXT: return "text";
     default: return "";
     }

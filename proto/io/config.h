@@ -170,6 +170,10 @@ SB_MUST_CHECK
 enum err config_parse(const char *text, size_t size, const char *path, uint32_t speed, config_warn *warn,
                       void *arg, struct config **ret, struct fault *fault);
 
+// Whether the value of a header can be sent as it is: no line break, which would begin another header, and no
+// other control character but the tab.
+bool config_is_header_value(const char *text);
+
 // Frees the config and sets the pointer to NULL; NULL is fine.
 void config_destroy(struct config **self_p);
 

@@ -342,6 +342,9 @@ static bool read_profile(struct config_reader *self, const yaml_node_pair_t *pai
     yaml_node_t *offsets = config_node(self, pair->value);
     if (name == NULL)
         return false;
+    if (!config_is_name(name))
+        config_error(self, config_node(self, pair->key),
+                     "profiles: \"%.80s\" is not a name of 1 to 64 letters, digits, - and _", name);
     *ret_name = name;
     bool in_use = config->profile != NULL && strcmp(config->profile, name) == 0;
     if (offsets->type != YAML_MAPPING_NODE) {

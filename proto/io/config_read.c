@@ -1,5 +1,6 @@
 #include "proto/io/config_read.h"
 
+#include "proto/base/utf8.h"
 #include "proto/io/config_table.h"
 
 #include <assert.h>
@@ -17,9 +18,13 @@ static void tell(struct config_reader *self, const yaml_node_t *node, const char
     assert(size > 0);
     size_t used = (size_t)size < sizeof line ? (size_t)size : sizeof line - 1;
     (void)vsnprintf(line + used, sizeof line - used, format, words);
-    for (char *c = line; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
+    const size_t whole = strlen(line);
+    for (size_t at = 0; at < whole;) {
+        const size_t step = utf8_character(line + at, whole - at);
+        if (step == 0 || utf8_steers(line + at, step))
+            memset(line + at, ' ', step > 0 ? step : 1);
+        at += step > 0 ? step : 1;
+    }
     if (self->errors == 1)
         fault_set(self->fault, ERR_INVALID, "%s", line);
     if (self->warn != NULL)
@@ -83,15 +88,15 @@ static size_t pair_count(const yaml_node_t *mapping)
     return (size_t)(mapping->data.mapping.pairs.top - mapping->data.mapping.pairs.start);
 }
 
-// A name that ends up in topics, on command lines and in file names.
-static bool is_name(const char *text)
+bool config_is_name(const char *text)
 {
     size_t size = strlen(text);
     return size >= 1 && size <= 64 && text[0] != '-' &&
            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == size;
 }
 
-static void read_words(struct config_reader *self, yaml_node_t *node, const char *what, struct words *ret)
+static void read_words(struct config_reader *self, yaml_node_t *node, const char *what,
+                       const struct option_spec *option, struct words *ret)
 {
     if (node->type != YAML_SEQUENCE_NODE) {
         config_error(self, node, "%s: a list is expected, as [one, two]", what);
@@ -114,6 +119,9 @@ static void read_words(struct config_reader *self, yaml_node_t *node, const char
         char *copy = text == NULL ? NULL : strdup(text);
         if (copy == NULL)
             continue;
+        struct fault fault = {0};
+        if (config_check_plain(option, text, &fault) != ERR_OK)
+            config_error(self, item, "%s: %s", what, fault.text);
         for (size_t other = 0; other < ret->count; other++)
             if (strcmp(ret->items[other], copy) == 0)
                 config_error(self, item, "%s: \"%.64s\" is there twice", what, copy);
@@ -121,11 +129,9 @@ static void read_words(struct config_reader *self, yaml_node_t *node, const char
     }
 }
 
-// Characters that a header's name may hold (RFC 9110).
-static bool is_token(const char *text)
+static bool is_variable(const char *text)
 {
-    size_t size =
-        strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    const size_t size = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
     return size > 0 && text[size] == '\0';
 }
 
@@ -137,7 +143,7 @@ static const char *read_env(struct config_reader *self, yaml_node_t *node, const
         const char *key = config_scalar(self, config_node(self, pair->key), name);
         if (key != NULL && strcmp(key, "env") == 0) {
             const char *variable = config_scalar(self, config_node(self, pair->value), name);
-            if (variable != NULL && *variable != '\0')
+            if (variable != NULL && is_variable(variable))
                 return variable;
         }
     }
@@ -161,7 +167,7 @@ static void read_headers(struct config_reader *self, yaml_node_t *node, const ch
         const char *name = config_scalar(self, key, what);
         if (name == NULL)
             continue;
-        if (!is_token(name)) {
+        if (!config_is_token(name)) {
             config_error(self, key, "%s: \"%.64s\" cannot be the name of a header", what, name);
             continue;
         }
@@ -173,8 +179,9 @@ static void read_headers(struct config_reader *self, yaml_node_t *node, const ch
             variable = read_env(self, value, name);
         else
             text = config_scalar(self, value, name);
-        if (text != NULL && strpbrk(text, "\r\n") != NULL)
-            config_error(self, value, "header %s: a line break would end it", name);
+        if (text != NULL && !config_is_header_value(text))
+            config_error(self, value, "header %s: a line break would end it, and other controls garble it",
+                         name);
         struct config_header *header = &ret->items[ret->count++];
         header->name = strdup(name);
         header->value = text == NULL ? NULL : strdup(text);
@@ -211,7 +218,7 @@ static void read_items(struct config_reader *self, yaml_node_t *node, const stru
         const char *name = config_scalar(self, key, option->name);
         if (name == NULL)
             continue;
-        if (!is_name(name))
+        if (!config_is_name(name))
             config_error(self, key, "%s: \"%.80s\" is not a name of 1 to 64 letters, digits, - and _",
                          option->name, name);
         if (is_known(names, name, i))
@@ -270,7 +277,7 @@ static void read_option(struct config_reader *self, yaml_node_t *node, const cha
 {
     void *place = (char *)target + option->place;
     switch (option->type) {
-    case OPTION_WORDS: read_words(self, node, what, place); return;
+    case OPTION_WORDS: read_words(self, node, what, option, place); return;
     case OPTION_HEADERS: read_headers(self, node, what, place); return;
     case OPTION_SECTION: read_section(self, node, what, option->section, place); return;
     case OPTION_RESOURCES:

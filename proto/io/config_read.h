@@ -49,6 +49,10 @@ void config_check(struct config_reader *self);
 // The text of a scalar node, or NULL (told as an error) if it is none or holds a NUL.
 const char *config_scalar(struct config_reader *self, const yaml_node_t *node, const char *what);
 
+// Whether it is a name of 1 to 64 letters, digits, - and _: it ends up in topics, on command lines and in
+// file names.
+bool config_is_name(const char *text);
+
 // The node with that number, counted.
 yaml_node_t *config_node(struct config_reader *self, int number);
 

@@ -43,8 +43,8 @@ static const struct option_choice encodings[] = {
 #define PLACE(type, field) .place = offsetof(struct type, field)
 
 static const struct option_spec csv_options[] = {
-    {"delimiter", OPTION_TEXT, PLACE(config_source, csv_delimiter), .fallback = ",", .min = 1, .max = 8,
-     .help = "one or more characters between two fields"},
+    {"delimiter", OPTION_TEXT, PLACE(config_source, csv_delimiter), .fallback = ",", .raw = true, .min = 1,
+     .max = 8, .help = "one or more characters between two fields"},
     {"quote", OPTION_CHOICE, PLACE(config_source, csv_quote), .fallback = "double", .choices = quotes,
      .help = "whether fields may be in double quotes"},
     {"encoding", OPTION_CHOICE, PLACE(config_source, encoding), .fallback = "utf-8", .choices = encodings,
@@ -55,7 +55,7 @@ static const struct option_spec csv_options[] = {
      .help = "the first line names the columns"},
     {"columns", OPTION_WORDS, PLACE(config_source, csv_columns),
      .help = "names of the columns, when there is no header or to choose others"},
-    {"null_as", OPTION_WORDS, PLACE(config_source, csv_null_as), .help = "texts that mean null"},
+    {"null_as", OPTION_WORDS, PLACE(config_source, csv_null_as), .raw = true, .help = "texts that mean null"},
 };
 static const struct section csv_section = ALL(csv_options);
 
@@ -72,15 +72,15 @@ static const struct option_spec json_options[] = {
 static const struct section json_section = ALL(json_options);
 
 static const struct option_spec page_options[] = {
-    {"parameter", OPTION_TEXT, PLACE(config_source, page_parameter), .min = 1, .max = 64,
+    {"parameter", OPTION_PARAMETER, PLACE(config_source, page_parameter), .min = 1, .max = 64,
      .help = "the URL's parameter for the number of the page"},
     {"size", OPTION_COUNT, PLACE(config_source, page_size), .min = 1, .max = 1000000,
      .help = "records of a page; one with fewer is the last"},
-    {"size_parameter", OPTION_TEXT, PLACE(config_source, page_size_parameter), .fallback = "size", .min = 1,
-     .max = 64, .help = "the URL's parameter for the size"},
+    {"size_parameter", OPTION_PARAMETER, PLACE(config_source, page_size_parameter), .fallback = "size",
+     .min = 1, .max = 64, .help = "the URL's parameter for the size"},
     {"first", OPTION_COUNT, PLACE(config_source, page_first), .fallback = "1", .max = 1,
      .help = "number of the first page: 1 or 0"},
-    {"total_header", OPTION_TEXT, PLACE(config_source, page_total_header), .fallback = "X-Total-Count",
+    {"total_header", OPTION_HEADER, PLACE(config_source, page_total_header), .fallback = "X-Total-Count",
      .min = 1, .max = 64,
      .help = "the answer's header with the number of all records; without it nothing is deleted"},
 };

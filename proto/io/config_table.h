@@ -10,6 +10,8 @@ enum option_type {
     OPTION_PATH,      // a file system path → char *
     OPTION_ENDPOINT,  // ipc:// or tcp:// on loopback → char *
     OPTION_EXPORT,    // http, https or file URL → char *
+    OPTION_HEADER,    // name of an HTTP header → char *
+    OPTION_PARAMETER, // name of a URL's parameter → char *
     OPTION_URL,       // http or https URL → char *
     OPTION_DURATION,  // "90s" → int64_t, ms
     OPTION_COUNT,     // whole number → uint32_t
@@ -46,6 +48,7 @@ struct option_spec {
     size_t place;                        // offset in the section's struct
     const char *fallback;                // default, as written in a file; NULL: none
     bool required;                       // an error when it is left out
+    bool raw;                            // a text that may hold control characters
     int64_t min;                         // smallest value of a number or duration
     int64_t max;                         // greatest value; 0: no limit
     const struct option_choice *choices; // words of a choice
@@ -69,6 +72,14 @@ void config_section_free(const struct section *section, void *target);
 
 // Of `count` names the one that is nearest to `word` and near enough to be meant, or NULL.
 const char *config_nearest(const char *word, const char *const *names, size_t count);
+
+// Whether a text can be the name of a header: a token of RFC 9110.
+bool config_is_token(const char *text);
+
+// ERR_INVALID where a text, or a word of a list, steers what shows it and the option does not say that it
+// may.
+SB_MUST_CHECK
+enum err config_check_plain(const struct option_spec *option, const char *text, struct fault *fault);
 
 // Fills in an option from its default, if it has one; ERR_NO_MEMORY, as the table's own texts always fit.
 SB_MUST_CHECK

@@ -35,6 +35,8 @@ static enum err add_value(const struct option_spec *option, const void *place, s
 {
     switch (option->type) {
     case OPTION_TEXT:
+    case OPTION_HEADER:
+    case OPTION_PARAMETER:
     case OPTION_PATH:
     case OPTION_ENDPOINT:
     case OPTION_EXPORT:

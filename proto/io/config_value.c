@@ -1,5 +1,6 @@
 // One option's text to its value: every way to write a scalar, each with its range.
 #include "proto/base/duration.h"
+#include "proto/base/utf8.h"
 #include "proto/io/config_table.h"
 
 #include <assert.h>
@@ -150,11 +151,55 @@ static enum err check_url(const char *text, bool file, struct fault *fault)
     return ERR_OK;
 }
 
+bool config_is_token(const char *text)
+{
+    size_t size =
+        strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    return size > 0 && text[size] == '\0';
+}
+
+bool config_is_header_value(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (((unsigned char)*text < ' ' && *text != '\t') || *text == '\x7f')
+            return false;
+    }
+    return true;
+}
+
+// Whether a URL can carry it as the name of a parameter: the signs between parameters are none of it.
+static bool is_parameter(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text <= ' ' || *text > '~' || strchr("=&?#", *text) != NULL)
+            return false;
+    }
+    return true;
+}
+
+static enum err check_length(const struct option_spec *option, size_t size, struct fault *fault)
+{
+    if (size < (size_t)option->min || (option->max > 0 && size > (size_t)option->max))
+        return fault_set(fault, ERR_INVALID, "has %zu bytes; %lld to %lld are expected", size,
+                         (long long)option->min, (long long)option->max);
+    return ERR_OK;
+}
+
+enum err config_check_plain(const struct option_spec *option, const char *text, struct fault *fault)
+{
+    if (option->raw || utf8_plain(text, strlen(text)))
+        return ERR_OK;
+    return fault_set(fault, ERR_INVALID,
+                     "holds a control character or one that turns the direction of writing");
+}
+
 static enum err check_text(const struct option_spec *option, const char *text, struct fault *fault)
 {
     size_t size = strlen(text);
     if (size > TEXT_MAX)
         return fault_set(fault, ERR_INVALID, "is longer than %d bytes", TEXT_MAX);
+    if (config_check_plain(option, text, fault) != ERR_OK)
+        return ERR_INVALID;
     switch (option->type) {
     case OPTION_PATH:
         if (size == 0)
@@ -163,12 +208,18 @@ static enum err check_text(const struct option_spec *option, const char *text, s
     case OPTION_ENDPOINT: return check_endpoint(text, fault);
     case OPTION_EXPORT: return check_url(text, true, fault);
     case OPTION_URL: return check_url(text, false, fault);
-    default:
-        if (size < (size_t)option->min || (option->max > 0 && size > (size_t)option->max))
-            return fault_set(fault, ERR_INVALID, "has %zu bytes; %lld to %lld are expected", size,
-                             (long long)option->min, (long long)option->max);
-        return ERR_OK;
+    case OPTION_HEADER:
+        if (!config_is_token(text))
+            return fault_set(fault, ERR_INVALID, "\"%.64s\" cannot be the name of a header", text);
+        break;
+    case OPTION_PARAMETER:
+        if (!is_parameter(text))
+            return fault_set(fault, ERR_INVALID, "\"%.64s\" cannot be the name of a parameter in a URL",
+                             text);
+        break;
+    default: break;
     }
+    return check_length(option, size, fault);
 }
 
 static enum err check_range(const struct option_spec *option, int64_t value, const char *text,
@@ -284,6 +335,8 @@ enum err config_set(const struct option_spec *option, void *target, const char *
     case OPTION_PATH:
     case OPTION_ENDPOINT:
     case OPTION_EXPORT:
+    case OPTION_HEADER:
+    case OPTION_PARAMETER:
     case OPTION_URL: {
         enum err err = check_text(option, text, fault);
         return err == ERR_OK ? set_text(place, text, fault) : err;

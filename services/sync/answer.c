@@ -22,11 +22,16 @@ static const char *value_of(const char *line, size_t size, const char *name, siz
     return value;
 }
 
-// Copies a value into its place; one that does not fit counts as not said.
+// Copies a value into its place; one that does not fit, or holds what no request could send back, counts as
+// not said.
 static void keep(char *place, size_t place_size, const char *value, size_t size)
 {
-    if (size >= place_size || memchr(value, '\0', size) != NULL)
+    if (size >= place_size)
         size = 0;
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)value[i] < ' ' || value[i] == '\x7f')
+            size = 0;
+    }
     memcpy(place, value, size);
     place[size] = '\0';
 }

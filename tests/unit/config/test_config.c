@@ -14,6 +14,9 @@
 #define JOB      "{every: 30m, key: [id], source: {url: \"http://erp/x.csv\"}}"
 #define SMALL    RESOURCE "jobs: {prices: " JOB "}\n"
 
+#define SOURCE(options)                                                                                      \
+    RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", " options "}}}\n"
+
 // Every line that the reading told.
 struct told {
     char text[8192];
@@ -37,6 +40,13 @@ static struct config *accepted(const char *text, uint32_t speed, struct told *to
     if (err != ERR_OK)
         fail_msg("%s", told->text);
     return config;
+}
+
+static void accepted_and_dropped(const char *text)
+{
+    struct told told = {0};
+    struct config *config = accepted(text, 1, &told);
+    config_destroy(&config);
 }
 
 // The file is refused, and this line is told.
@@ -246,6 +256,70 @@ static void what_is_there_twice_is_refused(void **state)
     refused(SMALL "---\nmore: 1\n", "a second document");
 }
 
+static void what_would_be_a_header_of_its_own_is_refused_where_it_stands(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"X-All: 1", "X All", "X\\r\\nA", "X\\e", "", "caf\\xe9"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       RESOURCE "jobs:\n  a:\n    every: 1m\n    key: [id]\n    source:\n"
+                                "      url: \"http://x/y\"\n"
+                                "      page: {parameter: p, size: 5, total_header: \"%s\"}\n",
+                       names[i]);
+        refused(text, "f.yaml:8:51: jobs.a.source.page.total_header: ");
+    }
+    refused(SMALL "orders: {url: \"http://x/o\", headers: {Accept: \"a\\rb\"}}\n",
+            "f.yaml:3:47: header Accept: a line break would end it");
+    refused(SMALL "orders: {url: \"http://x/o\", headers: {Accept: \"a\\eb\"}}\n",
+            "other controls garble it");
+    refused(SMALL "orders: {url: \"http://x/o\", headers: {Accept: \"a\\x7f\"}}\n",
+            "other controls garble it");
+    refused(SMALL "orders: {url: \"http://x/o\", headers: {\"A: b\": c}}\n",
+            "cannot be the name of a header");
+    refused(SMALL "orders: {url: \"http://x/o\", headers: {A: {env: \"B=c\"}}}\n",
+            "{ env: VARIABLE } is expected");
+    accepted_and_dropped(SMALL "orders: {url: \"http://x/o\", headers: {Accept: \"a\\tb caf\xc3\xa9\"}}\n");
+}
+
+static void what_a_url_or_a_path_cannot_hold_is_refused_where_it_stands(void **state)
+{
+    (void)state;
+    static const char *const parameters[] = {"a b", "a=b", "a&b", "a?", "a#", "a\\n", "caf\\xe9", ""};
+    for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\",\n"
+                                " page: {parameter: \"%s\", size: 5}}}}\n",
+                       parameters[i]);
+        refused(text, "f.yaml:3:20: jobs.a.source.page.parameter: ");
+    }
+    refused(SMALL "orders: {url: \"http://x/o\\eb\"}\n",
+            "f.yaml:3:15: orders.url: holds a control character");
+    refused(SMALL "orders: {url: \"http://x/o b\"}\n", "is not a whole URL");
+    refused(SMALL "orders: {url: \"http://x/o\", data: \"/d/\\n\"}\n",
+            "f.yaml:3:35: orders.data: holds a control character");
+    refused(SMALL "broker: {requests: \"ipc:///r/\\a\"}\n",
+            "f.yaml:3:20: broker.requests: holds a control character");
+    refused(SMALL "\"bro\\eker\\x9b\": {}\n",
+            "\"bro ker  \" is not an option of the file"); // nor is it told so
+    refused(SMALL "broker: {data: \"/d/\\u202e\"}\n", "broker.data: holds a control character");
+}
+
+static void names_of_fields_and_profiles_hold_no_control_characters(void **state)
+{
+    (void)state;
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [\"i\\ed\"], source: {url: \"http://x/y\"}}}\n",
+            "f.yaml:2:29: jobs.a.key: holds a control character");
+    refused(RESOURCE "jobs: {a: {every: 1m, key: [id], index: [\"\\x9b\"], source: {url: \"http://x/y\"}}}\n",
+            "jobs.a.index: holds a control character");
+    refused(SOURCE("json: {object_key: \"a\\nb\"}"), "source.json.object_key: holds a control character");
+    refused(SMALL "profile: \"p q\"\nprofiles: {\"p q\": {prices: 1m}}\n",
+            "f.yaml:4:12: profiles: \"p q\" is not a name");
+    // An export may use any characters between its fields, and for what is missing.
+    accepted_and_dropped(SOURCE("csv: {delimiter: \"\\x1f\", null_as: [\"\\x1a\", \"\"]}"));
+}
+
 static void two_stores_cannot_share_a_directory(void **state)
 {
     (void)state;
@@ -287,9 +361,6 @@ static void what_a_later_version_does_is_refused(void **state)
     refused(RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", format: pdf}}}\n",
             "\"pdf\" is not supported");
 }
-
-#define SOURCE(options)                                                                                      \
-    RESOURCE "jobs: {a: {every: 1m, key: [id], source: {url: \"http://x/y\", " options "}}}\n"
 
 static void pages_and_full_fetches_are_read_and_fit_together(void **state)
 {
@@ -337,6 +408,10 @@ static void the_text_of_a_job_differs_when_any_of_its_options_does(void **state)
         SOURCE("csv: {null_as: [\"a 1:b\"]}"),
         SOURCE("headers: {Accept: a}"),
         SOURCE("headers: {Accept: {env: a}}"),
+        SOURCE("page: {parameter: p, size: 200}"),
+        SOURCE("page: {parameter: q, size: 200}"),
+        SOURCE("page: {parameter: p, size: 200, size_parameter: n}"),
+        SOURCE("page: {parameter: p, size: 200, total_header: X-All}"),
         SOURCE("page: {parameter: page, size: 2}"),
         SOURCE("page: {parameter: page, size: 3}"),
         SOURCE("max_size: 1MiB"),
@@ -497,6 +572,9 @@ int main(void)
         cmocka_unit_test(what_is_required_is_asked_for),
         cmocka_unit_test(a_wrong_type_or_range_is_refused),
         cmocka_unit_test(what_is_there_twice_is_refused),
+        cmocka_unit_test(what_would_be_a_header_of_its_own_is_refused_where_it_stands),
+        cmocka_unit_test(what_a_url_or_a_path_cannot_hold_is_refused_where_it_stands),
+        cmocka_unit_test(names_of_fields_and_profiles_hold_no_control_characters),
         cmocka_unit_test(two_stores_cannot_share_a_directory),
         cmocka_unit_test(tcp_is_only_for_loopback),
         cmocka_unit_test(what_a_later_version_does_is_refused),

@@ -194,6 +194,9 @@ static void a_cut_export_begins_anew_where_the_erp_has_only_a_weak_validator_or_
                       HEAD "Content-Length: 5\r\n\r\nstuff", ERR_OK);
     assert_null(strstr(asked, "Range"));
     assert_spool("stuff");
+    asked = cut_and_go_on(HEAD "ETag: \"v\r1\"\r\nAccept-Ranges: bytes\r\nContent-Length: 8\r\n\r\nabcd",
+                          HEAD "Content-Length: 8\r\n\r\nabcdefgh", ERR_OK);
+    assert_null(strstr(asked, "If-Range: \"v")); // no request can carry such a tag
     asked = cut_and_go_on(HEAD "ETag: \"v1\"\r\nContent-Length: 8\r\n\r\nabcd",
                           HEAD "Content-Length: 5\r\n\r\nstuff", ERR_OK);
     assert_null(strstr(asked, "Range"));
@@ -359,6 +362,10 @@ static void a_header_comes_from_the_environment_and_a_missing_one_is_told_by_its
     unsetenv(variable);
     assert_int_equal(fetch_new(&source, NULL, spool, multi, &fetch, &fault), ERR_INVALID);
     assert_non_null(strstr(fault.text, variable));
+    setenv(variable, "secret\r\nX-Injected: 1", 1); // it would be a header of its own
+    assert_int_equal(fetch_new(&source, NULL, spool, multi, &fetch, &fault), ERR_INVALID);
+    assert_non_null(strstr(fault.text, "header Authorization: the environment's SYNCBUS_TEST_TOKEN holds"));
+    assert_null(strstr(fault.text, "secret"));
     setenv(variable, "Bearer 1", 1);
     assert_int_equal(fetch_new(&source, NULL, spool, multi, &fetch, &fault), ERR_OK);
     serve(HEAD "Content-Length: 2\r\n\r\nid", NULL);
