@@ -126,6 +126,60 @@ class Reload(unittest.TestCase):
         bus.assert_judge_is_content()
         self.assertEqual(bus.stop("broker"), OK)
 
+    # ------------------------------------------------------------ a resource renamed, or left for another one
+    def test_services_that_did_not_read_a_renamed_resource_are_refused_until_they_do_and_nothing_is_lost(self):
+        bus = self.start({"prices": {"every": "5s", "fresh_within": "60s"}})
+        bus.write_config(lambda c: c["resources"].update(erp2=c["resources"].pop("erp")))
+        self.assertEqual(bus.cli("reload").returncode, OK)
+        self.assertEqual(bus.place("K-1").returncode, OK)
+        bus.wait_for(lambda: bus.cli_json("order", "show", "K-1")[0]["why"] == 'no resource is called "erp"', "the order to say why")
+        bus.wait_for(lambda: any((a.kind, a.subject) == ("no_service", "prices") for a in bus.answers().alerts), "the alert")
+        self.assertEqual(bus.cli_json("ledger", "prices", "--limit", "1")[0]["outcome"], "missed")
+        self.assertEqual(bus.cli_json("order", "show", "K-1")[0]["status"], "accepted")
+        bus.kill("sync-prices", lib.signal.SIGHUP)
+        bus.kill("order", lib.signal.SIGHUP)
+        bus.wait_for(lambda: bus.cli_json("order", "show", "K-1")[0]["status"] == "placed", "the order to be placed")
+        bus.wait_for(lambda: not any(a.kind == "no_service" for a in bus.answers().alerts), "the alert to be cleared")
+        self.assertEqual(bus.assert_judge_is_content()["orders"], 1)
+
+    def leases_of(self, key):
+        """The resources whose leases an order has while it is placed."""
+        with self.bus.subscriber("lease.", "beat") as ear:
+            self.assertTrue(ear.poll(10000), "no publication is heard")
+            self.assertEqual(self.bus.place(key, None, "--wait").returncode, OK)
+            found = set()
+            while ear.poll(1000):
+                topic, frame = ear.recv_multipart()
+                event = lib.messages().Event.FromString(frame)
+                if event.HasField("lease"):
+                    found.add(event.lease.resource)
+                elif found:
+                    return found
+
+    def test_orders_moved_to_another_resource_are_placed_under_the_old_one_until_their_service_reads_it(self):
+        bus = self.start({"prices": {}})
+        bus.kill("order")
+
+        def beside(config, of):
+            config["resources"]["erp2"] = dict(config["resources"]["erp"])
+            config["jobs"]["prices"]["resource"] = config["orders"]["resource"] = of
+
+        for of in ("erp", "erp2"):
+            bus.write_config(lambda config: beside(config, of))
+            self.assertEqual(bus.cli("reload").returncode, OK)
+            if of == "erp":
+                bus.start("order")
+                bus.wait_for(lambda: bus.cli("order", "list").returncode == OK, "the order service")
+        run = bus.cli_json("trigger", "prices")[0]["run"]
+        bus.wait_for(lambda: 'no job of erp is called \\"prices\\"' in bus.log("sync-prices"), "the sync to be refused")
+        self.assertEqual(self.leases_of("K-1"), {"erp"})
+        for name in ("sync-prices", "order"):
+            bus.kill(name, lib.signal.SIGHUP)
+            bus.wait_for(lambda: bus.log(name).count('"connected"') >= 2, f"{name} to begin anew")
+        bus.wait_for(lambda: bus.job("prices").last.run == run, "the run that was refused to end")
+        self.assertEqual(bus.job("prices").last.stage, lib.messages().STAGE_SUCCEEDED)
+        self.assertEqual(self.leases_of("K-2"), {"erp2"})
+
     def test_a_service_takes_its_own_part_over_between_two_runs(self):
         bus = self.start({"prices": {}})
         export = bus.folder / "export.csv"
