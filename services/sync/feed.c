@@ -152,7 +152,7 @@ static enum err pack_indexed(struct call *call, struct bytes entry, struct bytes
 {
     struct stored_record stored;
     struct bytes found;
-    const struct bytes key = record_index_key(entry, value);
+    const struct bytes key = index_key(entry, value);
     buffer_clear(ret);
     enum err err = key.size > 0 ? store_get(call->txn, TABLE_RECORDS, key, &found) : ERR_CORRUPT;
     if (err == ERR_OK)
@@ -172,7 +172,7 @@ static enum err list_indexed(struct call *call, struct bytes prefix, struct byte
     struct bytes value;
     struct buffer record;
     uint32_t count = 0;
-    const struct bytes from = after.size > 0 ? record_index_entry(prefix, after, room) : prefix;
+    const struct bytes from = after.size > 0 ? index_entry(prefix, after, room) : prefix;
     buffer_init(&record, 2 * (size_t)RECORD_SIZE_MAX);
     enum err err = store_scan_begin(call->txn, TABLE_INDEX, &scan);
     if (err == ERR_OK)
@@ -199,7 +199,7 @@ static enum err list_indexed(struct call *call, struct bytes prefix, struct byte
 static enum err list_query(struct call *call, const Sb__RecordQuery *query, bool *ret_more)
 {
     uint8_t room[RECORD_STORE_KEY_SIZE];
-    uint8_t prefix[RECORD_INDEX_PREFIX_SIZE];
+    uint8_t prefix[INDEX_PREFIX_SIZE];
     struct bytes after = {.data = NULL};
     size_t index = 0;
     enum err err = ERR_OK;
@@ -217,8 +217,7 @@ static enum err list_query(struct call *call, const Sb__RecordQuery *query, bool
         err = find_index(call, query->index, &index);
     if (err != ERR_OK || !indexed)
         return err != ERR_OK ? err : list_from(call, after, limit_of(query->limit), ret_more);
-    return list_indexed(call, record_index_prefix(index, value, prefix), after, limit_of(query->limit),
-                        ret_more);
+    return list_indexed(call, index_prefix(index, value, prefix), after, limit_of(query->limit), ret_more);
 }
 
 static enum err answer_list(struct call *call)

@@ -7,12 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-bool withheld_by_guard(const struct config_job *job, uint64_t deletions, uint64_t count)
-{
-    return deletions > job->delete_min_count &&
-           (double)deletions * 1e6 > (double)count * job->delete_max_share_ppm;
-}
-
 // ---------------------------------------------------------------- what a sync withholds
 
 // Notes the entries of the table that are not on the list; both are in key order.
@@ -26,14 +20,7 @@ static enum err find_gone(struct store_txn *txn, const struct changes *list, str
     if (err == ERR_OK)
         err = store_scan_seek(scan, (struct bytes){.data = NULL}, &key, &value);
     for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
-        int order = 1;
-        for (; next < list->withheld_count; next++) {
-            const struct bytes *kept = &list->withheld[next];
-            order = record_compare_names(kept->data, kept->size, key.data, key.size);
-            if (order >= 0)
-                break;
-        }
-        if (next == list->withheld_count || order != 0)
+        if (!withheld_still(list, key, &next))
             err = changes_withhold(ret_gone, key);
         if (err != ERR_OK)
             break;

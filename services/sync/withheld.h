@@ -5,9 +5,7 @@
 
 #include "services/sync/changes.h"
 #include "services/sync/delta_store.h"
-
-// True when the job's guard withholds `deletions` of `count` records.
-bool withheld_by_guard(const struct config_job *job, uint64_t deletions, uint64_t count);
+#include "services/sync/withheld_rule.h"
 
 // Lets the table hold the keys that `changes` withholds, and no others: those that were there keep their
 // beginning, new ones begin with this run. Numbers the list anew in `entity` if it is another one.

@@ -15,7 +15,8 @@ IMPURE_SYMBOL = re.compile(
     r"^(zmq_|mdb_|curl_|clock_|gettimeofday|time$|nanosleep|usleep|sleep$|open|read$|write$|socket|poll|select|epoll"
     r"|pthread_|getenv|getrandom|s?rand$|random$|fopen|fprintf|printf|puts)")
 ALLOCATION = re.compile(r"^(malloc|calloc|realloc|free|strdup|aligned_alloc|posix_memalign)$")
-PURE_ARCHIVES = {"core": True, "session": False, "sync_machine": False, "sync_pages": False, "order_machine": False, "base": False}
+PURE_ARCHIVES = {"core": True, "session": False, "sync_machine": False, "sync_pages": False, "sync_rules": False,
+                 "order_machine": False, "base": False}
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|atoi|atol|atoll|strtok|gets|alloca|system|popen|tmpnam)\s*\(")
 SLEEP = re.compile(r"\b(sleep|usleep|nanosleep|zclock_sleep)\s*\(")
 LINES_MAX = 600
