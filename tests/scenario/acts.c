@@ -57,12 +57,16 @@ static void hello(struct world *world, struct client *client, const struct line 
 static void report(struct world *world, struct client *client, const struct line *line)
 {
     Sb__Result result = SB__RESULT__INIT;
+    const size_t job = world_job(world, line->words[2]);
+    const uint32_t last_attempt = world->due[job].attempt;
+    line_number_option(line, "attempt", &world->due[job].attempt); // of an earlier one
     result.ok = line_is(line, 3, "ok");
     result.error = (char *)(uintptr_t)(result.ok ? "" : "the export was empty");
     result.guarded = line_is(line, 4, "guarded");
     result.over_rejects = line_is(line, 4, "rejects");
     result.withheld = result.guarded ? 12 : 0;
-    world_report(world, client, world_job(world, line->words[2]), &result);
+    world_report(world, client, job, &result);
+    world->due[job].attempt = last_attempt;
 }
 
 // Gives the lease back, in mid-run or at its end; forgets the wish when it is withdrawn.
