@@ -89,6 +89,7 @@ static void call(struct world *world, struct client *client, const struct line *
     Sb__Call message = SB__CALL__INIT;
     message.service = line->words[2];
     message.method = line->words[3];
+    client->next_id -= line_is(line, 4, "again") ? 1 : 0;
     world_send(world, client, REQUEST(call, CALL, &message));
 }
 
@@ -115,8 +116,11 @@ static void trigger(struct world *world, struct client *client, const struct lin
     Sb__Trigger message = SB__TRIGGER__INIT;
     message.job = line->words[2];
     message.cause = line_is(line, 3, "webhook") ? SB__CAUSE__CAUSE_WEBHOOK : SB__CAUSE__CAUSE_MANUAL;
-    client->next_id -= line_is(line, 3, "again") ? 1 : 0;
+    uint32_t back = line_is(line, 3, "again") ? 1 : 0; // so many requests before: the same once more
+    line_number_option(line, "back", &back);
+    client->next_id -= back;
     world_send(world, client, REQUEST(trigger, TRIGGER, &message));
+    client->next_id += back > 0 ? back - 1 : 0;
 }
 
 static void look(struct world *world, struct client *client, const struct line *line)
