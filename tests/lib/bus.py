@@ -139,6 +139,17 @@ class Bus:
             command = [BIN / f"syncbus-{name}"]
         return self.spawn(name, [*WRAP, *command, "--config", self.config_path, *args], env=env)
 
+    def set_wall_clock(self, ahead_s):
+        """Moves the wall clock of the programs that were started with wall_clock_env()."""
+        fresh = self.folder / "wall_clock.new"
+        fresh.write_text(f"{ahead_s}\n")
+        fresh.rename(self.folder / "wall_clock")
+
+    def wall_clock_env(self):
+        """The environment in which a program's wall clock can be moved; all its other clocks are the machine's."""
+        return {"LD_PRELOAD": str(BIN / "wall_clock.so"), "SYNCBUS_WALL_CLOCK": str(self.folder / "wall_clock"),
+                "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
+
     def spawn(self, name, command, env=None, **options):
         """Starts any program under a name of its own; its output is appended to NAME.log."""
         with open(self.folder / f"{name}.log", "ab") as log:
