@@ -28,6 +28,11 @@ const char *alert_word(enum alert_kind kind)
     return kinds[kind].word;
 }
 
+const char *alert_subject(const struct alert *alert)
+{
+    return alert->id + strlen(kinds[alert->kind].word) + 1;
+}
+
 // The name of an alert in its table: kind, ".", subject.
 static void id_of(char ret[ALERT_ID_SIZE], enum alert_kind kind, const char *subject)
 {
@@ -50,7 +55,7 @@ Sb__Alert *view_alert(struct core *self, const struct alert *alert)
     Sb__Alert *state = arena_take(self, sizeof *state);
     sb__alert__init(state);
     state->kind = (char *)kinds[alert->kind].word;
-    state->subject = arena_text(self, alert->id + strlen(kinds[alert->kind].word) + 1);
+    state->subject = arena_text(self, alert_subject(alert));
     state->severity = kinds[alert->kind].severity;
     state->text = arena_text(self, alert->text);
     state->since_ms = alert->since_ms;
@@ -67,6 +72,7 @@ static void alert_store(struct core *self, const struct alert *alert, bool over)
     Sb__StoredAlert *stored = arena_take(self, sizeof *stored);
     sb__stored_alert__init(stored);
     stored->alert = view_alert(self, alert);
+    stored->until_ms = alert->until_ms;
     record_add(self, CORE_TABLE_ALERT, key, size, over ? NULL : &stored->base);
 }
 
@@ -89,14 +95,18 @@ static struct alert *alert_add(struct core *self, const struct alert *alert)
     return place;
 }
 
-void alert_raise(struct core *self, enum alert_kind kind, const char *subject, const char *text)
+void alert_raise_until(struct core *self, enum alert_kind kind, const char *subject, const char *text,
+                       int64_t until_ms)
 {
-    struct alert fresh = {.kind = kind, .since_ms = self->wall_ms, .count = 1};
+    struct alert fresh = {.kind = kind, .since_ms = self->wall_ms, .until_ms = until_ms, .count = 1};
     id_of(fresh.id, kind, subject);
     text_copy(fresh.text, sizeof fresh.text, text);
     struct alert *alert = alert_find(self, fresh.id);
+    if (until_ms != 0 && until_ms < self->alert_until_ms)
+        self->alert_until_ms = until_ms;
     if (alert != NULL) { // it was told; only how it stands is kept
         alert->count++;
+        alert->until_ms = until_ms;
         text_copy(alert->text, sizeof alert->text, text);
         alert_store(self, alert, false);
         return;
@@ -106,15 +116,14 @@ void alert_raise(struct core *self, enum alert_kind kind, const char *subject, c
     alert_publish(self, &fresh, false);
 }
 
-void alert_clear(struct core *self, enum alert_kind kind, const char *subject)
+void alert_raise(struct core *self, enum alert_kind kind, const char *subject, const char *text)
 {
-    if (self->alert_count == 0)
-        return;
-    char id[ALERT_ID_SIZE];
-    id_of(id, kind, subject);
-    struct alert *alert = alert_find(self, id);
-    if (alert == NULL)
-        return;
+    alert_raise_until(self, kind, subject, text, 0);
+}
+
+// It is over: the last one of the table takes its place.
+static void alert_over(struct core *self, struct alert *alert)
+{
     alert_store(self, alert, true);
     alert_publish(self, alert, true);
     struct alert *last = &self->alerts[--self->alert_count];
@@ -126,27 +135,109 @@ void alert_clear(struct core *self, enum alert_kind kind, const char *subject)
     names_put(&self->alert_names, alert->id, (uint32_t)(alert - self->alerts));
 }
 
+void alert_clear(struct core *self, enum alert_kind kind, const char *subject)
+{
+    if (self->alert_count == 0)
+        return;
+    char id[ALERT_ID_SIZE];
+    id_of(id, kind, subject);
+    struct alert *alert = alert_find(self, id);
+    if (alert != NULL)
+        alert_over(self, alert);
+}
+
+bool alerts_advance(struct core *self)
+{
+    if (self->wall_ms < self->alert_until_ms)
+        return true;
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < self->alert_count;) {
+        struct alert *alert = &self->alerts[i];
+        if (!update_has_room(self))
+            return false;
+        if (alert->until_ms != 0 && alert->until_ms <= self->wall_ms) {
+            alert_over(self, alert);
+            continue;
+        }
+        next = alert->until_ms != 0 && alert->until_ms < next ? alert->until_ms : next;
+        i++;
+    }
+    self->alert_until_ms = next;
+    return true;
+}
+
+int64_t alerts_deadline(const struct core *self)
+{
+    return self->alert_until_ms == INT64_MAX ? INT64_MAX
+                                             : self->boot_ms + (self->alert_until_ms - self->wall_ms);
+}
+
 void alerts_of_job_clear(struct core *self, struct job *job)
 {
     for (enum alert_kind kind = ALERT_FAILING; kind <= ALERT_CLOCK; kind++)
         alert_clear(self, kind, job->name);
+    alert_clear(self, ALERT_LEASE_EXPIRED, job->name);
     job->is_stale = job->is_hung = false;
 }
 
-void alert_recover(struct core *self, const Sb__Alert *state)
+// The client that did not give a lease of the resource back; NULL: it is an alert of something else.
+static const char *client_of(const struct alert *alert, const char *resource)
 {
-    struct alert alert = {.since_ms = state->since_ms, .count = state->count};
+    const char *subject = alert_subject(alert);
+    const size_t size = strlen(resource);
+    if (alert->kind != ALERT_LEASE_EXPIRED || strncmp(subject, resource, size) != 0 || subject[size] != '/')
+        return NULL;
+    return subject + size + 1;
+}
+
+void alerts_of_resource_clear(struct core *self, const struct resource *resource)
+{
+    alert_clear(self, ALERT_PAUSE_TIMEOUT, resource->name);
+    for (size_t i = self->alert_count; i-- > 0;) { // from the end, as the last one takes a freed place
+        if (client_of(&self->alerts[i], resource->name) != NULL && update_has_room(self)) // else in its time
+            alert_over(self, &self->alerts[i]);
+    }
+}
+
+// Whether what the alert is about is still configured.
+static bool is_configured(const struct core *self, const struct alert *alert, const char *subject)
+{
+    if (alert->kind <= ALERT_CLOCK)
+        return job_find(self, subject) != NULL;
+    if (alert->kind == ALERT_PAUSE_TIMEOUT)
+        return resource_find(self, subject) != NULL;
+    if (alert->kind != ALERT_LEASE_EXPIRED)
+        return true;
+    bool found = job_find(self, subject) != NULL;
+    for (size_t i = 0; i < self->resource_count; i++)
+        found = found || client_of(alert, self->resources[i].name) != NULL;
+    return found;
+}
+
+void alert_recover(struct core *self, const Sb__StoredAlert *stored)
+{
+    const Sb__Alert *state = stored->alert;
+    struct alert alert = {.since_ms = state->since_ms, .until_ms = stored->until_ms, .count = state->count};
     while (alert.kind < ALERT_KIND_COUNT && strcmp(kinds[alert.kind].word, state->kind) != 0)
         alert.kind++;
     if (alert.kind == ALERT_KIND_COUNT)
         return;
-    struct job *job = alert.kind <= ALERT_CLOCK ? job_find(self, state->subject) : NULL;
-    if (alert.kind <= ALERT_CLOCK && job == NULL)
-        return; // of a job that is not configured any more
+    const int64_t latest = self->wall_ms + EXPIRED_TOLD_MS; // no longer, though the clock went back
+    alert.until_ms = alert.until_ms > latest ? latest : alert.until_ms;
     id_of(alert.id, alert.kind, state->subject);
     text_copy(alert.text, sizeof alert.text, state->text);
+    if (!is_configured(self, &alert, state->subject)) { // it ended with what it was about
+        if (update_has_room(self)) {                    // else at the next start
+            alert_store(self, &alert, true);
+            alert_publish(self, &alert, true);
+        }
+        return;
+    }
     if (alert_find(self, alert.id) != NULL || alert_add(self, &alert) == NULL)
         return;
+    if (alert.until_ms != 0 && alert.until_ms < self->alert_until_ms)
+        self->alert_until_ms = alert.until_ms;
+    struct job *job = job_find(self, state->subject);
     if (alert.kind == ALERT_STALE)
         job->is_stale = true;
     if (alert.kind == ALERT_HUNG)

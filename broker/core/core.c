@@ -112,6 +112,7 @@ static void init_tables(struct core *self, const struct layout *at, const struct
     names_init(&self->owner_names, base + layout.owner_names, self->owner_max);
     self->alerts = (struct alert *)(void *)(base + layout.alerts);
     self->alert_max = alerts_max(config);
+    self->alert_until_ms = INT64_MAX;
     names_init(&self->alert_names, base + layout.alert_names, self->alert_max);
     self->replies = (struct core_reply *)(void *)(base + layout.replies);
     self->reply_max = replies_max(config);
@@ -233,6 +234,7 @@ static bool take_time(struct core *self)
     pauses_advance(self);
     all = waiters_advance(self) && all;
     all = holds_advance(self) && all;
+    all = alerts_advance(self) && all;
     all = jobs_advance(self) && all;
     all = route_advance(self) && all;
     return all && !self->is_behind;
@@ -256,6 +258,7 @@ int64_t core_deadline(const struct core *self)
     deadline = least(deadline, pauses_deadline(self));
     deadline = least(deadline, waiters_deadline(self));
     deadline = least(deadline, holds_deadline(self));
+    deadline = least(deadline, alerts_deadline(self));
     deadline = least(deadline, jobs_deadline(self));
     return least(deadline, route_deadline(self));
 }

@@ -171,17 +171,21 @@ static void count_held(struct core *self, const struct lease *lease)
     }
 }
 
-// A lease that was not given back is told of until one is.
+// A lease that was not given back is told of until its holder, be it a job or a client by its name, gives one
+// back. A job comes again with its next run; a client may have been the only one of its name.
 static void alert_end(struct core *self, const struct lease *lease, Sb__LeaseChange change)
 {
     const char *resource = self->resources[lease->resource].name;
+    const char *job = lease->job != JOB_NONE ? self->jobs[lease->job].name : NULL;
+    const char *subject = job != NULL ? job : arena_print(self, "%s/%s", resource, lease->holder);
     if (change == SB__LEASE_CHANGE__LEASE_CHANGE_RELEASED)
-        alert_clear(self, ALERT_LEASE_EXPIRED, resource);
+        alert_clear(self, ALERT_LEASE_EXPIRED, subject);
     else if (change == SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED)
-        alert_raise(self, ALERT_LEASE_EXPIRED, resource,
-                    arena_print(self, "%s%s%s did not give the lease %" PRIu64 " back", lease->holder,
-                                lease->job != JOB_NONE ? " with " : "",
-                                lease->job != JOB_NONE ? self->jobs[lease->job].name : "", lease->token));
+        alert_raise_until(self, ALERT_LEASE_EXPIRED, subject,
+                          arena_print(self, "%s%s%s did not give the lease %" PRIu64 " of %s back",
+                                      lease->holder, job != NULL ? " with " : "", job != NULL ? job : "",
+                                      lease->token, resource),
+                          job != NULL ? 0 : self->wall_ms + EXPIRED_TOLD_MS);
 }
 
 void lease_end(struct core *self, size_t index, Sb__LeaseChange change)

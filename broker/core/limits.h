@@ -40,17 +40,18 @@ enum {
 
     CALL_TIMEOUT_MS = 10000, // unless the call says
     CALL_TIMEOUT_MAX_MS = 60000,
-    WAITER_SILENCE_MS = 2000,         // the least silence after which a waiter is dropped
-    SETTLE_MAX_MS = 3600 * 1000,      // the longest that an ERP may go on after its lease
-    TICKETS_HONOURED_MS = 120 * 1000, // from a start, for waiters to come back to their place
-    REFUSE_BACKOFF_MS = 5000,         // from a pause that failed to the next one
-    LOOK_MS = 5,                      // between two looks whether something is stored that is waited for
-    QUIET_MS = 2000,                  // in which more triggers of a webhook merge
-    QUIET_END_MS = 10 * QUIET_MS,     // and no longer than this
-    FAILING_RUNS = 3,                 // so many in a row raise an alert
-    CLOCK_STEP_MS = 1000,             // the wall clock was set if it moved by more than this against BOOTTIME
-    BEATS_REPEATED = 3,               // a beat repeats the seqs of topics that changed within so many
-    ATTEMPTS = 2,                     // of a run
+    WAITER_SILENCE_MS = 2000,           // the least silence after which a waiter is dropped
+    SETTLE_MAX_MS = 3600 * 1000,        // the longest that an ERP may go on after its lease
+    TICKETS_HONOURED_MS = 120 * 1000,   // from a start, for waiters to come back to their place
+    REFUSE_BACKOFF_MS = 5000,           // from a pause that failed to the next one
+    LOOK_MS = 5,                        // between two looks whether something is stored that is waited for
+    QUIET_MS = 2000,                    // in which more triggers of a webhook merge
+    QUIET_END_MS = 10 * QUIET_MS,       // and no longer than this
+    EXPIRED_TOLD_MS = 24 * 3600 * 1000, // how long a client's lease that was not given back is told of
+    FAILING_RUNS = 3,                   // so many in a row raise an alert
+    CLOCK_STEP_MS = 1000, // the wall clock was set if it moved by more than this against BOOTTIME
+    BEATS_REPEATED = 3,   // a beat repeats the seqs of topics that changed within so many
+    ATTEMPTS = 2,         // of a run
 
     ARENA_SIZE = 4 * 1024 * 1024, // bytes for the messages of one step
     PUBLICATIONS_A_STEP = 2048,

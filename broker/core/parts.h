@@ -217,8 +217,16 @@ Sb__Hold *view_hold(struct core *self, const struct hold *hold);
 // Tells that something is wrong, once until it is cleared; or that it is not any more, if it was.
 void alert_raise(struct core *self, enum alert_kind kind, const char *subject, const char *text);
 void alert_clear(struct core *self, enum alert_kind kind, const char *subject);
+// As alert_raise; it is over by itself at this Unix ms (0: it is not), counted from the last time it came.
+void alert_raise_until(struct core *self, enum alert_kind kind, const char *subject, const char *text,
+                       int64_t until_ms);
+bool alerts_advance(struct core *self);
+int64_t alerts_deadline(const struct core *self);
+// All those of a job, or of a resource, that leaves the config.
 void alerts_of_job_clear(struct core *self, struct job *job);
-void alert_recover(struct core *self, const Sb__Alert *state);
+void alerts_of_resource_clear(struct core *self, const struct resource *resource);
+void alert_recover(struct core *self, const Sb__StoredAlert *stored);
+const char *alert_subject(const struct alert *alert);
 // The second word of its topic.
 const char *alert_word(enum alert_kind kind);
 Sb__Alert *view_alert(struct core *self, const struct alert *alert);

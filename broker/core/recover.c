@@ -263,7 +263,7 @@ static void recover_hold(struct core *self, const Sb__StoredHold *stored)
 static void recover_alert(struct core *self, const Sb__StoredAlert *stored)
 {
     if (stored->alert != NULL)
-        alert_recover(self, stored->alert);
+        alert_recover(self, stored);
 }
 
 static const ProtobufCMessage *find_meta(const struct core_event *event)

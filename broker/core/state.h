@@ -38,7 +38,7 @@ enum alert_kind {
     ALERT_REJECTS,        // a run failed because of too many rejected rows
     ALERT_CLOCK,          // the wall clock stands before the last slot
     ALERT_PAUSE_TIMEOUT,  // a pause of a resource failed
-    ALERT_LEASE_EXPIRED,  // a lease of a resource was not given back
+    ALERT_LEASE_EXPIRED,  // a job, or a client of a resource, did not give its lease back
     ALERT_ORDER,          // an order needs a person
     ALERT_ORDERS_STOPPED, // the ERP refuses every order
     ALERT_CONFLICT,       // two want to be the same service
@@ -259,6 +259,7 @@ struct hold {
 struct alert {
     enum alert_kind kind;
     int64_t since_ms;             // Unix ms
+    int64_t until_ms;             // Unix ms when it is over by itself; 0: with its cause
     uint32_t count;               // how often its cause came
     char id[ALERT_ID_SIZE];       // kind, ".", subject: its name in core.alert_names
     char text[TEXT_MAX_SIZE + 1]; // for people
@@ -339,6 +340,7 @@ struct core {
     size_t hold_count;
     struct alert *alerts; // the first alert_count are in use
     size_t alert_count, alert_max;
+    int64_t alert_until_ms;   // Unix ms: none of them is over by itself before this
     struct names alert_names; // place of each
     struct random random;     // for numbers that nobody chose
     struct topic order_topics[SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON + 1];

@@ -120,15 +120,32 @@ class Alerts(unittest.TestCase):
         self.assert_cleared("rejects", "prices")
 
     # ------------------------------------------------------------ leases
-    def test_lease_expired_is_raised_by_a_holder_that_died_and_cleared_by_the_next_that_gives_back(self):
+    def test_lease_expired_is_raised_by_a_holder_that_died_and_cleared_when_it_gives_the_next_one_back(self):
         bus = self.start()
         agent = bus.spawn("agent", [lib.BIN / "syncbus", "run", "--by", "anna", "--config", bus.config_path, "--", "sleep", "600"])
         bus.wait_for(lambda: bus.resource().token, "the agent to hold the ERP")
         agent.kill()
         agent.wait()
-        self.assert_raised("lease_expired", "erp", "anna did not give the lease [0-9]+ back")
-        self.assertEqual(bus.cli("run", "--timeout", "30s", "--", "true").returncode, OK)
-        self.assert_cleared("lease_expired", "erp")
+        self.assert_raised("lease_expired", "erp/anna", "anna did not give the lease [0-9]+ of erp back")
+        self.assertEqual(bus.cli("run", "--by", "bert", "--timeout", "30s", "--", "true").returncode, OK)
+        self.assertTrue(self.raised("lease_expired", "erp/anna"), "another's end says nothing of hers")
+        self.assertEqual(bus.cli("run", "--by", "anna", "--timeout", "30s", "--", "true").returncode, OK)
+        self.assert_cleared("lease_expired", "erp/anna")
+
+    def test_lease_expired_of_a_sync_that_was_killed_is_cleared_by_its_next_run_not_by_an_order(self):
+        bus = self.start("sync-prices", "order", job_defaults={"retry_after": "100ms"})
+        bus.wait_for(lambda: bus.succeeded("prices"), "the first sync")
+        bus.fault("delay", "/export/prices", value=60000)
+        bus.cli("trigger", "prices")
+        bus.wait_for(lambda: bus.resource().shared, "the fetch to begin")
+        bus.kill("sync-prices")
+        self.assert_raised("lease_expired", "prices", "sync-prices with prices did not give the lease [0-9]+ of erp back")
+        self.assertIn("lease_expired", bus.cli("status", "prices").stdout)
+        self.assertEqual(bus.place("K-1", None, "--wait", "--timeout", "50s").returncode, OK)
+        self.assertTrue(self.raised("lease_expired", "prices"))
+        bus.heal()
+        bus.start("sync-prices")
+        self.assert_cleared("lease_expired", "prices")
 
     def test_pause_timeout_is_raised_by_a_sync_that_does_not_step_aside_and_cleared_by_the_next_grant(self):
         bus = self.start("sync-prices", "order", jobs={"prices": {"yield": "finish", "pause_timeout": "1s"}})
