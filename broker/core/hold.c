@@ -5,6 +5,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+// The longest that a hold with an end can be laid for.
+static const int64_t longest_ms = INT64_C(10) * 366 * 24 * 3600 * 1000;
+
 static struct hold *hold_find(struct core *self, uint64_t number)
 {
     for (size_t i = 0; i < self->hold_count; i++) {
@@ -98,6 +101,8 @@ static const char *refuse_hold(struct core *self, const Sb__Hold *message, bool 
         return "orders wait for a hold of their resource, not of a job";
     if (message->until_ms != 0 && message->until_ms <= self->wall_ms && !lies)
         return "the end of the hold has passed already";
+    if (message->until_ms - self->wall_ms > longest_ms && !lies)
+        return "a hold with an end ends within ten years; one without an end lies until it is taken off";
     *ret_code = SB__CODE__CODE_NOT_FOUND;
     if (on_job && job_find_configured(self, message->job) == NULL)
         return arena_print(self, "no job is called \"%s\"", message->job);
@@ -260,6 +265,9 @@ void hold_recover(struct core *self, const Sb__Hold *message)
         record_add(self, CORE_TABLE_HOLD, key, size, NULL);
         return;
     }
-    self->holds[self->hold_count] = hold_of(self, message);
+    struct hold *hold = &self->holds[self->hold_count];
+    *hold = hold_of(self, message);
+    if (hold->until_ms - self->wall_ms > longest_ms) // the wall clock was set back
+        hold->until_ms = self->wall_ms + longest_ms;
     count(self, &self->holds[self->hold_count++], true);
 }

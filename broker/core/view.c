@@ -345,21 +345,59 @@ static void add_services(struct core *self, Sb__State *state)
         state->services[state->n_services++] = view_service(self, &self->sessions[self->present[i]]);
 }
 
-// What lies on the jobs that the state shows, and what is wrong: as many as are told at once.
-static void add_troubles(struct core *self, Sb__State *state, const char *job)
+// What lies on the jobs that the state shows, the oldest first.
+static void add_holds(struct core *self, Sb__State *state, const char *job)
 {
     state->holds = arena_take(self, HOLDS_MAX * sizeof(void *));
     for (size_t i = 0; i < self->hold_count; i++) {
-        const Sb__Hold *hold = view_hold(self, &self->holds[i]);
-        if (job[0] == '\0' || hold->resource[0] != '\0' || strcmp(hold->job, job) == 0)
-            state->holds[state->n_holds++] = (Sb__Hold *)(uintptr_t)hold;
+        Sb__Hold *hold = view_hold(self, &self->holds[i]);
+        if (job[0] != '\0' && hold->resource[0] == '\0' && strcmp(hold->job, job) != 0)
+            continue;
+        size_t at = state->n_holds++;
+        for (; at > 0; at--) {
+            const Sb__Hold *before = state->holds[at - 1];
+            if (before->since_ms < hold->since_ms ||
+                (before->since_ms == hold->since_ms && before->hold < hold->hold))
+                break;
+            state->holds[at] = state->holds[at - 1];
+        }
+        state->holds[at] = hold;
     }
+}
+
+static bool is_before(const struct alert *a, const struct alert *b)
+{
+    return a->since_ms != b->since_ms ? a->since_ms < b->since_ms : strcmp(a->id, b->id) < 0;
+}
+
+// Puts the alert where it belongs among the `count` oldest ones; gives how many these are then.
+static size_t keep_oldest(const struct alert **oldest, size_t count, const struct alert *alert)
+{
+    if (count == SNAPSHOT_ALERTS && is_before(oldest[count - 1], alert))
+        return count;
+    size_t at = count < SNAPSHOT_ALERTS ? count : count - 1; // the youngest makes room
+    for (; at > 0 && is_before(alert, oldest[at - 1]); at--)
+        oldest[at] = oldest[at - 1];
+    oldest[at] = alert;
+    return count < SNAPSHOT_ALERTS ? count + 1 : count;
+}
+
+// What is wrong, the oldest first: as many as are told at once, and how many more there are.
+static void add_alerts(struct core *self, Sb__State *state, const char *job)
+{
+    const struct alert **oldest = arena_take(self, SNAPSHOT_ALERTS * sizeof *oldest);
+    size_t count = 0;
+    for (size_t i = 0; i < self->alert_count; i++) {
+        const struct alert *alert = &self->alerts[i];
+        if (job[0] != '\0' && strcmp(alert_subject(alert), job) != 0)
+            continue;
+        count = keep_oldest(oldest, count, alert);
+        state->more_alerts++;
+    }
+    state->more_alerts -= count;
     state->alerts = arena_take(self, SNAPSHOT_ALERTS * sizeof(void *));
-    for (size_t i = 0; i < self->alert_count && state->n_alerts < SNAPSHOT_ALERTS; i++) {
-        Sb__Alert *alert = view_alert(self, &self->alerts[i]);
-        if (job[0] == '\0' || strcmp(alert->subject, job) == 0)
-            state->alerts[state->n_alerts++] = alert;
-    }
+    for (; state->n_alerts < count; state->n_alerts++)
+        state->alerts[state->n_alerts] = view_alert(self, oldest[state->n_alerts]);
 }
 
 void view_snapshot(struct core *self, uint64_t peer, const Sb__Request *request)
@@ -374,8 +412,10 @@ void view_snapshot(struct core *self, uint64_t peer, const Sb__Request *request)
     add_jobs(self, state, snapshot);
     if (snapshot->job[0] == '\0')
         add_services(self, state);
-    if (snapshot->after[0] == '\0')
-        add_troubles(self, state, snapshot->job);
+    if (snapshot->after[0] == '\0') {
+        add_holds(self, state, snapshot->job);
+        add_alerts(self, state, snapshot->job);
+    }
     add_seqs(self, state);
     Sb__Reply *reply = reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
     reply->body_case = SB__REPLY__BODY_STATE;

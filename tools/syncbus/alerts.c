@@ -20,6 +20,13 @@ static void add_alert(struct table *table, const Sb__Alert *alert)
                                     cli_time(alert->since_ms, since, sizeof since), times, alert->text});
 }
 
+// Says that not all were told.
+static void print_rest(FILE *file, const Sb__State *state)
+{
+    if (state->more_alerts > 0)
+        say(file, "and %" PRIu64 " more that were raised after these\n", state->more_alerts);
+}
+
 void alerts_print(const Sb__State *state)
 {
     if (state->n_alerts == 0)
@@ -29,6 +36,7 @@ void alerts_print(const Sb__State *state)
         add_alert(table, state->alerts[i]);
     say(stdout, "\n");
     table_print(&table);
+    print_rest(stdout, state);
 }
 
 int command_alerts(struct cli *cli)
@@ -46,6 +54,7 @@ int command_alerts(struct cli *cli)
     }
     if (table != NULL)
         table_print(&table);
+    print_rest(cli->json ? stderr : stdout, reply->state);
     sb__reply__free_unpacked(reply, NULL);
     return code;
 }
