@@ -59,11 +59,21 @@ static void recover_last(struct core *self, struct job *job, const Sb__RunState 
     job->last_result.error = job->last_error;
 }
 
-static void recover_job(struct core *self, const Sb__StoredJob *stored)
+// What is kept of a job that left the config while the broker was down goes, but for its history.
+static void forget(struct core *self, const struct core_record *record)
 {
+    if (update_has_room(self)) // else at the next start
+        record_add(self, record->table, record->key, record->key_size, NULL);
+}
+
+static void recover_job(struct core *self, const struct core_record *record)
+{
+    const Sb__StoredJob *stored = (const Sb__StoredJob *)record->value;
     struct job *job = job_find(self, stored->job);
-    if (job == NULL)
-        return; // it is not configured any more; its history stays in the journal
+    if (job == NULL) {
+        forget(self, record);
+        return;
+    }
     job->last_slot_ms = stored->last_slot_ms;
     job->last_success_ms = stored->last_success_ms;
     job->runs = stored->runs;
@@ -90,8 +100,10 @@ static void recover_figures(struct core *self, const struct core_record *record)
     char name[NAME_MAX_SIZE + 1] = "";
     memcpy(name, record->key, record->key_size < NAME_MAX_SIZE ? record->key_size : NAME_MAX_SIZE);
     struct job *job = job_find(self, name);
-    if (job == NULL)
+    if (job == NULL) {
+        forget(self, record);
         return;
+    }
     recover_histogram(&job->duration, stored->duration);
     recover_histogram(&job->queued, stored->queued);
     recover_histogram(&job->blocked_others, stored->blocked_others);
@@ -288,7 +300,7 @@ void recover_start(struct core *self, const struct core_event *event)
     for (size_t i = 0; i < event->start.count; i++) {
         const ProtobufCMessage *value = event->start.records[i].value;
         switch (event->start.records[i].table) {
-        case CORE_TABLE_JOB: recover_job(self, (const Sb__StoredJob *)value); break;
+        case CORE_TABLE_JOB: recover_job(self, &event->start.records[i]); break;
         case CORE_TABLE_RUN: recover_open_run(self, (const Sb__StoredRun *)value); break;
         case CORE_TABLE_OWNER: recover_owner(self, (const Sb__StoredOwner *)value); break;
         case CORE_TABLE_LEASE: recover_lease(self, (const Sb__StoredLease *)value); break;

@@ -95,6 +95,8 @@ static void take_resources(struct core *self, const struct core_config *config)
         if (resource->config.lease_ttl_ms < resource->ttl_ms)
             resource->ttl_ms = resource->config.lease_ttl_ms;
         if (resource->removed)
+            alerts_of_resource_clear(self, resource);
+        if (resource->removed)
             exclusive_waiters_end(self, (uint32_t)i, SB__CODE__CODE_NOT_FOUND,
                                   arena_print(self, "%s was removed from the config", resource->name));
     }
