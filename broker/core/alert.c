@@ -2,6 +2,7 @@
 // restarts too.
 #include "broker/core/parts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,6 +122,23 @@ void alert_raise(struct core *self, enum alert_kind kind, const char *subject, c
     alert_raise_until(self, kind, subject, text, 0);
 }
 
+void alert_set(struct core *self, enum alert_kind kind, const char *subject, const char *text)
+{
+    char id[ALERT_ID_SIZE];
+    if (text == NULL) {
+        alert_clear(self, kind, subject);
+        return;
+    }
+    id_of(id, kind, subject);
+    struct alert *alert = alert_find(self, id);
+    if (alert == NULL) {
+        alert_raise(self, kind, subject, text);
+    } else if (strncmp(alert->text, text, sizeof alert->text - 1) != 0) {
+        text_copy(alert->text, sizeof alert->text, text);
+        alert_store(self, alert, false);
+    }
+}
+
 // It is over: the last one of the table takes its place.
 static void alert_over(struct core *self, struct alert *alert)
 {
@@ -170,6 +188,11 @@ int64_t alerts_deadline(const struct core *self)
 {
     return self->alert_until_ms == INT64_MAX ? INT64_MAX
                                              : self->boot_ms + (self->alert_until_ms - self->wall_ms);
+}
+
+const char *withheld_text(struct core *self, uint64_t count)
+{
+    return arena_print(self, "%" PRIu64 " deletions wait to be released", count);
 }
 
 void alerts_of_job_clear(struct core *self, struct job *job)

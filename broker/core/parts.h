@@ -222,10 +222,14 @@ void alert_raise_until(struct core *self, enum alert_kind kind, const char *subj
                        int64_t until_ms);
 bool alerts_advance(struct core *self);
 int64_t alerts_deadline(const struct core *self);
+// The same by what its source says of how things stand: `text`, or NULL for nothing is wrong. Saying it again
+// is not another time.
+void alert_set(struct core *self, enum alert_kind kind, const char *subject, const char *text);
 // All those of a job, or of a resource, that leaves the config.
 void alerts_of_job_clear(struct core *self, struct job *job);
 void alerts_of_resource_clear(struct core *self, const struct resource *resource);
 void alert_recover(struct core *self, const Sb__StoredAlert *stored);
+const char *withheld_text(struct core *self, uint64_t count);
 const char *alert_subject(const struct alert *alert);
 // The second word of its topic.
 const char *alert_word(enum alert_kind kind);

@@ -147,6 +147,14 @@ static void alert_order(struct core *self, const Sb__OrderState *order)
         alert_clear(self, ALERT_ORDERS_STOPPED, "order");
 }
 
+// Deletions that the delete guard withholds wait for a person; who releases them settles it.
+static void alert_withheld(struct core *self, const struct job *job, const Sb__Withheld *withheld)
+{
+    if (withheld != NULL)
+        alert_set(self, ALERT_WITHHELD, job->name,
+                  withheld->guarded ? withheld_text(self, withheld->count) : NULL);
+}
+
 void route_publish(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
 {
     const Sb__Publish *message = request->publish;
@@ -162,6 +170,8 @@ void route_publish(struct core *self, uint64_t peer, struct session *session, co
         event->body_case = SB__EVENT__BODY_CHANGE;
         event->change = (Sb__Change *)copy_message(self, &message->change->base);
         event->change->entity = job->name;
+        event->change->withheld = NULL; // told by its alert
+        alert_withheld(self, job, message->change->withheld);
     } else if (message->body_case == SB__PUBLISH__BODY_ORDER) {
         const Sb__OrderStatus status = message->order->status;
         if (session_serving(self, "order") != session || status < SB__ORDER_STATUS__ORDER_STATUS_ACCEPTED ||

@@ -156,8 +156,7 @@ static void alert_outcome(struct core *self, struct job *job, Sb__Stage outcome,
     if (result->over_rejects)
         alert_raise(self, ALERT_REJECTS, job->name, result->error);
     if (result->ok && result->guarded)
-        alert_raise(self, ALERT_WITHHELD, job->name,
-                    arena_print(self, "%" PRIu64 " deletions wait to be released", result->withheld));
+        alert_raise(self, ALERT_WITHHELD, job->name, withheld_text(self, result->withheld));
     else if (result->ok && !result->not_modified)
         alert_clear(self, ALERT_WITHHELD, job->name);
 }

@@ -65,12 +65,17 @@ enum err delta_keep(struct delta *self, const struct delta_run *run, Sb__Result 
 // What is remembered of the fetch that the store holds; zeroed: nothing.
 SB_MUST_CHECK
 enum err delta_validator(struct delta *self, struct validator *ret, struct fault *fault);
+
 // Deletes the records that are withheld, all in one transaction with feed and publication, and says how many.
 // `by` is noted in the feed. `list`: only if the list still has this number (0: whichever it is), else
 // ERR_CONFLICT. A sync that is being applied at the same time compares anew.
 SB_MUST_CHECK
 enum err delta_release(struct delta *self, const char *by, uint64_t list, uint64_t *ret_released,
                        struct fault *fault);
+
+// What is withheld now.
+SB_MUST_CHECK
+enum err delta_withheld(struct delta *self, Sb__Withheld *ret, struct fault *fault);
 
 // Stores that a run failed before it could be applied, with run->fault as the reason.
 SB_MUST_CHECK

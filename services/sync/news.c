@@ -88,6 +88,12 @@ void news_look(struct news *self)
     self->change.due_ms = 0;
 }
 
+void news_released(struct news *self)
+{
+    self->head_due = true;
+    news_look(self);
+}
+
 // ---------------------------------------------------------------- out
 
 static enum err send_report(struct news *self, struct fault *fault)
@@ -120,25 +126,35 @@ static void publish(struct news *self, Sb__Change *change)
     self->change.ask = ask(self, &request);
 }
 
-// What was committed and not told of yet comes first, then the feed's head.
 static enum err send_change(struct news *self, struct fault *fault)
 {
     Sb__Change *change = NULL;
-    Sb__Change head = SB__CHANGE__INIT;
     enum err err = delta_next_change(self->store, &change, fault);
-    if (err == ERR_OK) {
-        publish(self, change);
-        sb__change__free_unpacked(change, NULL);
-        return ERR_OK;
-    }
-    if (err != ERR_NOT_FOUND || !self->head_due)
+    if (err != ERR_OK)
         return err == ERR_NOT_FOUND ? ERR_OK : err;
-    err = delta_head(self->store, &head, fault);
+    publish(self, change);
+    sb__change__free_unpacked(change, NULL);
+    return ERR_OK;
+}
+
+static enum err send_head(struct news *self, struct fault *fault)
+{
+    Sb__Change head = SB__CHANGE__INIT;
+    Sb__Withheld withheld = SB__WITHHELD__INIT;
+    enum err err = delta_head(self->store, &head, fault);
+    if (err == ERR_OK)
+        err = delta_withheld(self->store, &withheld, fault);
     if (err == ERR_OK) {
+        head.withheld = &withheld;
         self->head_due = false;
         publish(self, &head);
     }
     return err;
+}
+
+static bool waits(const struct line *line)
+{
+    return line->ask != 0 || line->due_ms != INT64_MAX;
 }
 
 enum err news_time(struct news *self, int64_t now_ms, struct fault *fault)
@@ -159,6 +175,9 @@ enum err news_time(struct news *self, int64_t now_ms, struct fault *fault)
         self->change.due_ms = INT64_MAX;
         err = send_change(self, fault);
     }
+    // The head comes last: a result that was older would otherwise undo what it says of withheld deletions.
+    if (err == ERR_OK && self->head_due && !waits(&self->report) && !waits(&self->change))
+        err = send_head(self, fault);
     return err;
 }
 
@@ -203,7 +222,9 @@ void news_reply(struct news *self, const struct syncbus_notice *notice)
         syncbus_run_end(service_client(self->service), self->run);
     } else if (notice->ask == self->change.ask) {
         end_line(self, &self->change, "publication refused", notice);
-        if (is_final(notice->code) && self->first != 0)
+        if (self->first == 0)
+            self->head_due = self->head_due || !is_final(notice->code);
+        else if (is_final(notice->code))
             (void)!delta_published(self->store, self->first, &self->broken);
     }
 }

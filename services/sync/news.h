@@ -24,6 +24,9 @@ void news_connected(struct news *self);
 // The store has something new.
 void news_look(struct news *self);
 
+// Deletions were released: what is still withheld is due, with the feed's head.
+void news_released(struct news *self);
+
 // A REPLY: to one of ours, or somebody else's.
 void news_reply(struct news *self, const struct syncbus_notice *notice);
 

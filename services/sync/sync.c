@@ -235,13 +235,31 @@ static void on_refused(struct sync *self, const struct syncbus_notice *notice)
     step(self, (struct sync_event){.kind = SYNC_EVENT_REFUSED, .over = is_over(notice->code)});
 }
 
+// The one call that may write: deletions that it released are a change to be told of, and their alert is
+// over.
+static void on_deletions(struct sync *self, const struct syncbus_notice *notice)
+{
+    struct fault fault = {.err = ERR_OK};
+    Sb__Withheld before = SB__WITHHELD__INIT;
+    Sb__Withheld after = SB__WITHHELD__INIT;
+    enum err err = delta_withheld(self->store, &before, &fault);
+    if (err == ERR_OK)
+        err = sync_answer(service_client(self->service), self->store, notice, &fault);
+    if (err == ERR_OK)
+        err = delta_withheld(self->store, &after, &fault);
+    if (err != ERR_OK)
+        break_off(self, &fault);
+    else if (after.count != before.count)
+        news_released(self->news);
+}
+
 static void on_call(struct sync *self, const struct syncbus_notice *notice)
 {
     struct fault fault = {.err = ERR_OK};
-    if (sync_answer(service_client(self->service), self->store, notice, &fault) != ERR_OK)
+    if (strcmp(notice->method, "deletions") == 0)
+        on_deletions(self, notice);
+    else if (sync_answer(service_client(self->service), self->store, notice, &fault) != ERR_OK)
         break_off(self, &fault);
-    if (strcmp(notice->method, "deletions") == 0) // a release is a change to be told of
-        news_look(self->news);
 }
 
 static void on_notice(void *arg, const struct syncbus_notice *notice)

@@ -158,3 +158,28 @@ enum err delta_release(struct delta *self, const char *by, uint64_t list, uint64
         *ret_released = release.released;
     return err;
 }
+
+enum err delta_withheld(struct delta *self, Sb__Withheld *ret, struct fault *fault)
+{
+    struct store_txn *txn = NULL;
+    Sb__StoredEntity *entity = NULL;
+    uint64_t count = 0;
+    enum err err = store_read(self->store, &txn, fault);
+    if (err != ERR_OK)
+        return err;
+    err = delta_read_entity(txn, &entity, fault);
+    if (err == ERR_OK) {
+        err = store_count(txn, TABLE_WITHHELD, &count);
+        if (err != ERR_OK)
+            err = fault_set(fault, err, "%s: %s", self->job->data, err_text(err));
+    }
+    store_end(&txn);
+    if (err == ERR_OK) {
+        *ret = (Sb__Withheld)SB__WITHHELD__INIT;
+        ret->count = count;
+        ret->guarded = entity->guarded;
+    }
+    if (entity != NULL)
+        sb__stored_entity__free_unpacked(entity, NULL);
+    return err;
+}

@@ -119,6 +119,60 @@ class Alerts(unittest.TestCase):
         self.assertEqual(self.run_to_end("prices"), OK)
         self.assert_cleared("rejects", "prices")
 
+    def bus_with_withheld(self):
+        """A bus whose last run withheld 20 of 40 deletions; the export and its whole text."""
+        jobs = {"prices": {}}
+        bus = self.start(jobs=jobs)
+        export = bus.folder / "export.csv"
+        rows = [f"P{number},a\n" for number in range(40)]
+        export.write_text("id,name\n" + "".join(rows))
+        jobs["prices"]["source"] = {"url": f"file://{export}"}
+        bus.write_config()
+        bus.start("sync-prices")
+        bus.wait_for(lambda: bus.succeeded("prices"), "the first sync")
+        export.write_text("id,name\n" + "".join(rows[:20]))
+        self.assertEqual(self.run_to_end("prices"), OK)
+        return bus
+
+    def test_withheld_is_raised_by_the_delete_guard_and_cleared_by_the_person_who_releases(self):
+        bus = self.bus_with_withheld()
+        self.assert_raised("withheld", "prices", "20 deletions wait to be released")
+        self.assertEqual(bus.cli("deletions", "prices").returncode, OK)  # looking settles nothing
+        self.assertTrue(self.raised("withheld", "prices"))
+        runs = bus.job("prices").runs
+        self.assertEqual(bus.cli("deletions", "prices", "--release", "--by", "eva").returncode, OK)
+        self.assert_cleared("withheld", "prices")
+        self.assertEqual(bus.job("prices").runs, runs, "it was cleared by another run")
+
+    def test_withheld_is_cleared_by_what_the_store_says_when_the_broker_was_down_as_it_was_settled(self):
+        bus = self.bus_with_withheld()
+        raised = self.assert_raised("withheld", "prices", "20 deletions wait to be released")
+        bus.stop("sync-prices")
+        bus.kill("broker")
+        export = bus.folder / "export.csv"
+        export.write_text("id,name\n" + "".join(f"P{number},a\n" for number in range(40)))
+        once = bus.spawn("once", [lib.BIN / "syncbus-sync", "prices", "--once", "--config", bus.config_path])
+        self.assertEqual(once.wait(timeout=30), OK)
+        bus.start("broker")
+        bus.wait_for(bus.answers, "the broker to answer")
+        self.assertEqual(self.raised("withheld", "prices"), raised)
+        self.wait_for_ear()
+        bus.start("sync-prices")
+        self.assert_cleared("withheld", "prices")
+
+    def test_the_alerts_of_a_job_that_is_removed_end_with_it(self):
+        bus = self.start(jobs={"prices": {}, "ddt": {}}, job_defaults={"every": "1s"})
+        for job in ("prices", "ddt"):
+            self.assert_raised("no_service", job, "no service took its run")
+        bus.write_config(lambda config: config["jobs"].pop("prices"))
+        self.assertEqual(bus.cli("reload").returncode, OK)
+        self.assert_cleared("no_service", "prices")
+        bus.write_config(lambda config: config["jobs"].pop("ddt"))
+        bus.kill("broker")
+        bus.start("broker")
+        bus.wait_for(bus.answers, "the broker to answer")
+        self.assertIsNone(self.raised("no_service", "ddt"))
+
     # ------------------------------------------------------------ leases
     def test_lease_expired_is_raised_by_a_holder_that_died_and_cleared_when_it_gives_the_next_one_back(self):
         bus = self.start()

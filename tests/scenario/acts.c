@@ -103,9 +103,17 @@ static void answer(struct world *world, struct client *client)
 
 static void publish_change(struct world *world, struct client *client, const struct line *line)
 {
+    uint32_t count = 0;
+    Sb__Withheld withheld = SB__WITHHELD__INIT;
     Sb__Change change = SB__CHANGE__INIT;
     Sb__Publish message = SB__PUBLISH__INIT;
     change.entity = line->words[2];
+    if (line_is(line, 3, "withheld")) { // the feed's head, as a service tells it
+        line_number_option(line, "count", &count);
+        withheld.count = count;
+        withheld.guarded = count > 0;
+        change.withheld = &withheld;
+    }
     message.body_case = SB__PUBLISH__BODY_CHANGE;
     message.change = &change;
     world_send(world, client, REQUEST(publish, PUBLISH, &message));
