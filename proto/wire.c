@@ -45,7 +45,8 @@ struct rules {
 // Fields that hold a line for people or another's key; every other string is a name.
 static bool is_text(const char *field)
 {
-    static const char *const texts[] = {"text", "error", "reason", "detail", "why", "what", "key", "erp_id"};
+    static const char *const texts[] = {"text", "error", "reason", "detail", "why",
+                                        "what", "key",   "erp_id", "note"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (strcmp(field, texts[i]) == 0)
             return true;

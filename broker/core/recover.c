@@ -57,6 +57,8 @@ static void recover_last(struct core *self, struct job *job, const Sb__RunState 
     text_copy(job->last_error, sizeof job->last_error, last->result->error);
     text_copy(job->last.why, sizeof job->last.why, last->result->error);
     job->last_result.error = job->last_error;
+    text_copy(job->last_note, sizeof job->last_note, last->result->note);
+    job->last_result.note = job->last_note;
 }
 
 // What is kept of a job that left the config while the broker was down goes, but for its history.

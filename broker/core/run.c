@@ -201,6 +201,8 @@ static void keep_result(struct job *job, const Sb__Result *result)
     job->last_result.base = fresh.base; // unknown fields belong to the request
     text_copy(job->last_error, sizeof job->last_error, result->error);
     job->last_result.error = job->last_error;
+    text_copy(job->last_note, sizeof job->last_note, result->note);
+    job->last_result.note = job->last_note;
 }
 
 // What asks for another look while the run goes on ends with its attempt.

@@ -95,12 +95,13 @@ struct job {
     struct run last;        // the last that ended
     Sb__Result last_result; // of it; its error points to last_error
     char last_error[TEXT_MAX_SIZE + 1];
-    bool has_result;         // the last run had one
-    struct lost_run lost;    // the last one that was LOST
-    int64_t last_slot_ms;    // the last slot that was recorded; 0: none
-    int64_t next_slot_ms;    // the next one
-    bool is_new;             // the journal does not know it yet
-    bool is_starting;        // what its start makes due was not looked at yet
+    char last_note[TEXT_MAX_SIZE + 1]; // and its note to this
+    bool has_result;                   // the last run had one
+    struct lost_run lost;              // the last one that was LOST
+    int64_t last_slot_ms;              // the last slot that was recorded; 0: none
+    int64_t next_slot_ms;              // the next one
+    bool is_new;                       // the journal does not know it yet
+    bool is_starting;                  // what its start makes due was not looked at yet
     int64_t paced_boot;      // BOOTTIME of the last due run: the pace while the wall clock stands back
     int64_t last_success_ms; // Unix ms
     int64_t known_since_ms;  // Unix ms since when the broker knows it: what never succeeded is as old as that

@@ -27,6 +27,7 @@ Sb__RunState *view_run(struct core *self, const struct job *job, const struct ru
         state->result = arena_take(self, sizeof *state->result);
         *state->result = job->last_result;
         state->result->error = arena_text(self, job->last_error);
+        state->result->note = arena_text(self, job->last_note);
     } else if (run->why[0] != '\0') {
         state->result = arena_take(self, sizeof *state->result);
         sb__result__init(state->result);

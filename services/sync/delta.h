@@ -34,7 +34,7 @@ struct delta_run {
     const uint64_t *page_ends;         // where each page ends in the spool; NULL: the export is one piece
     size_t page_count;                 // of them
     bool full;                         // it is all there is, although the job's exports are of changes only
-    const char *withhold;              // why nothing may be deleted by it; NULL: it may
+    const char *withhold;              // why nothing may be deleted by it, in words that stay; NULL: it may
     const struct validator *validator; // to be remembered with what it brought; NULL: nothing is
     struct fault fault;                // delta_fail: why it failed
     bool over_rejects;                 // delta_fail: because of more rejected rows than max_rejects

@@ -260,6 +260,8 @@ static enum err judge(struct compare *self, struct fault *fault)
     const enum err err = store_count(self->txn, TABLE_RECORDS, &count);
     if (err != ERR_OK)
         return give_up(self, err, fault);
+    if (self->run->withhold != NULL)
+        self->result->note = (char *)(uintptr_t)self->run->withhold;
     if ((!job->source.complete && !self->run->full) || self->run->withhold != NULL)
         return keep_withheld(self, count, fault);
     if (count == 0)
@@ -327,7 +329,9 @@ static enum err put_all(struct store_txn *txn, struct compare *compare, Sb__Stor
     if (err == ERR_OK)
         err = delta_put_result(txn, compare->self, compare->run, compare->result, entity);
     commit_end(&commit);
-    return err == ERR_OK ? delta_put_entity(txn, entity) : err;
+    Sb__StoredEntity noted = *entity;
+    noted.note = compare->result->note;
+    return err == ERR_OK ? delta_put_entity(txn, &noted) : err;
 }
 
 // The body of the transaction: it may run again, so all that it counts begins anew.

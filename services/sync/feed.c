@@ -376,14 +376,17 @@ static enum err answer_deletions(struct call *call, const Sb__DeletionQuery *que
         rest.list = entity->withheld_list;
         rest.last_seq = entity->last_seq;
         rest.released = released;
-        sb__stored_entity__free_unpacked(entity, NULL);
+        rest.note = entity->note;
         err = store_count(call->txn, TABLE_WITHHELD, &rest.withheld);
     }
     if (err == ERR_OK)
         err = withheld_after(call, after, limit_of(query->limit), &more);
     rest.more = more;
     buffer_free(&whole);
-    return err == ERR_OK ? pack_message(call->ret, &rest.base) : err;
+    err = err == ERR_OK ? pack_message(call->ret, &rest.base) : err;
+    if (entity != NULL)
+        sb__stored_entity__free_unpacked(entity, NULL);
+    return err;
 }
 
 // ---------------------------------------------------------------- calls

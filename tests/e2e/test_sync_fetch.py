@@ -309,6 +309,21 @@ class WithBroker(unittest.TestCase):
         result = self.bus.job("prices").last.result
         self.assertTrue(result.ok and result.withheld and result.changed and not result.deleted, result)
         self.assertRegex(self.bus.log("sync-prices"), "deletions withheld.*while")
+        why = "it could delete nothing: (its first page|the number of records) changed while"
+        self.assertRegex(self.bus.cli("status", "prices").stdout, why)
+        self.assertRegex(self.bus.cli("runs", "prices").stdout, why)
+        self.assertRegex(self.bus.cli("deletions", "prices").stdout, why.removeprefix("it "))
+        self.bus.kill("broker")
+        self.bus.start("broker")
+        self.bus.wait_for(self.bus.answers, "the broker to answer")
+        self.assertRegex(self.bus.job("prices").last.result.note, "changed while")
+        calm = self.bus.cli("trigger", "prices", "--wait", "--timeout", "50s")
+        self.assertEqual(calm.returncode, 0, calm.stderr)
+        self.assertNotIn("could delete nothing", calm.stdout + self.bus.cli("status", "prices").stdout
+                         + self.bus.cli("deletions", "prices").stdout)
+        self.bus.fault("no_total", "/export/prices", count="100")
+        self.assertRegex(self.bus.cli("trigger", "prices", "--wait", "--timeout", "50s").stdout,
+                         r"it could delete nothing: .*\(source.page.total_header\)")
 
     def test_a_run_that_found_nothing_new_succeeds_and_says_so(self):
         self.start("page", rate="1000000")

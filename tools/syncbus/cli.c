@@ -275,6 +275,17 @@ const char *cli_time(int64_t unix_ms, char *text, size_t size)
     return text;
 }
 
+const char *cli_note(const Sb__Result *result, char *text, size_t size)
+{
+    if (result->not_modified)
+        (void)snprintf(text, size, "not modified");
+    else if (result->note[0] != '\0')
+        (void)snprintf(text, size, "it could delete nothing: %s", result->note);
+    else
+        (void)snprintf(text, size, "%s", result->error);
+    return text;
+}
+
 const char *cli_relative(int64_t unix_ms, int64_t now_ms, char *text, size_t size)
 {
     char span[32];

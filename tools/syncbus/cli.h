@@ -150,6 +150,10 @@ int64_t cli_until(int64_t timeout_ms);
 // Formats Unix ms as local time ("-" for 0) into `text` of at least 24 bytes; returns it.
 const char *cli_time(int64_t unix_ms, char *text, size_t size);
 
+// What is to be said of a result beside its counts: its error, that nothing had changed, why it could delete
+// nothing; or "".
+const char *cli_note(const Sb__Result *result, char *text, size_t size);
+
 // Formats a time beside `now_ms`: "in 5m", "12s ago", "-" for 0; returns `text`.
 const char *cli_relative(int64_t unix_ms, int64_t now_ms, char *text, size_t size);
 

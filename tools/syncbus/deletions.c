@@ -48,6 +48,8 @@ static void explain(const struct cli *cli, const Sb__DeletionList *list, uint64_
     const uint64_t hidden = list->withheld > shown ? list->withheld - shown : 0;
     if (cli->json && hidden > 0)
         say(stderr, "syncbus: %" PRIu64 " more are withheld; --limit leaves them out\n", hidden);
+    if (!cli->json && list->note[0] != '\0')
+        say(stdout, "\nthe last good fetch could delete nothing: %s\n", list->note);
     if (cli->json || list->withheld == 0)
         return;
     if (hidden > 0)

@@ -16,19 +16,20 @@ static void print_runs(const Sb__RunList *list)
         const Sb__Result none = SB__RESULT__INIT;
         const Sb__Result *result = run->result != NULL ? run->result : &none;
         char number[24], due[32], yields[16], queued[32], took[32], created[24], changed[24], deleted[24];
+        char note[512];
         (void)snprintf(number, sizeof number, "%" PRIu64, run->run);
         (void)snprintf(yields, sizeof yields, "%" PRIu32, run->yields);
         (void)snprintf(created, sizeof created, "%" PRIu64, result->created);
         (void)snprintf(changed, sizeof changed, "%" PRIu64, result->changed);
         (void)snprintf(deleted, sizeof deleted, "%" PRIu64, result->deleted);
-        table_row(
-            table,
-            (const char *const[]){
-                number, run->job, cli_time(run->due_ms, due, sizeof due),
-                json_enum(&sb__stage__descriptor, (int)run->stage), yields,
-                duration_format((int64_t)run->queued_ms, queued, sizeof queued),
-                run->ended_ms > 0 ? duration_format(run->ended_ms - run->due_ms, took, sizeof took) : "-",
-                created, changed, deleted, result->not_modified ? "not modified" : result->error});
+        table_row(table,
+                  (const char *const[]){number, run->job, cli_time(run->due_ms, due, sizeof due),
+                                        json_enum(&sb__stage__descriptor, (int)run->stage), yields,
+                                        duration_format((int64_t)run->queued_ms, queued, sizeof queued),
+                                        run->ended_ms > 0
+                                            ? duration_format(run->ended_ms - run->due_ms, took, sizeof took)
+                                            : "-",
+                                        created, changed, deleted, cli_note(result, note, sizeof note)});
     }
     table_print(&table);
 }

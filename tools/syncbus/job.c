@@ -51,6 +51,8 @@ static void print_last(const Sb__JobState *job, int64_t now)
             " rejected",
             result->seen, result->created, result->changed, result->deleted, result->rejected);
     say(stdout, "\n");
+    if (result != NULL && result->note[0] != '\0')
+        say(stdout, "             it could delete nothing: %s\n", result->note);
 }
 
 static void print_freshness(const Sb__JobState *job, int64_t now)

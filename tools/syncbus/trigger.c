@@ -16,13 +16,14 @@ static int print_end(const struct cli *cli, const Sb__RunState *run)
             return code;
     } else if (run->result != NULL) {
         const Sb__Result *result = run->result;
+        char note[512];
+        (void)cli_note(result, note, sizeof note);
         say(stdout,
             "run %" PRIu64 " of %s %s: %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
             " unchanged, %" PRIu64 " deleted, %" PRIu64 " rejected%s%s\n",
             run->run, run->job, json_enum(&sb__stage__descriptor, (int)run->stage), result->created,
             result->changed, result->unchanged, result->deleted, result->rejected,
-            result->not_modified || result->error[0] != '\0' ? "; " : "",
-            result->not_modified ? "not modified" : result->error);
+            note[0] != '\0' ? "; " : "", note);
     } else {
         say(stdout, "run %" PRIu64 " of %s %s\n", run->run, run->job,
             json_enum(&sb__stage__descriptor, (int)run->stage));
