@@ -46,7 +46,7 @@ struct rules {
 static bool is_text(const char *field)
 {
     static const char *const texts[] = {"text", "error", "reason", "detail", "why",
-                                        "what", "key",   "erp_id", "note"};
+                                        "what", "key",   "erp_id", "note",   "after"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (strcmp(field, texts[i]) == 0)
             return true;

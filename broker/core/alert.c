@@ -222,6 +222,31 @@ void alerts_of_resource_clear(struct core *self, const struct resource *resource
     }
 }
 
+// Whether the page says of this order that it needs nobody.
+static bool is_settled(const Sb__NeedsPerson *page, const char *key)
+{
+    if (strcmp(key, page->after) <= 0 ||
+        (page->more && (page->n_orders == 0 || strcmp(key, page->orders[page->n_orders - 1]->key) > 0)))
+        return false; // outside its range
+    for (size_t i = 0; i < page->n_orders; i++) {
+        if (strcmp(key, page->orders[i]->key) == 0)
+            return false;
+    }
+    return true;
+}
+
+bool alerts_of_orders_clear(struct core *self, const Sb__NeedsPerson *page)
+{
+    for (size_t i = self->alert_count; i-- > 0;) { // from the end, as the last one takes a freed place
+        if (self->alerts[i].kind != ALERT_ORDER || !is_settled(page, alert_subject(&self->alerts[i])))
+            continue;
+        if (!update_has_room(self))
+            return false;
+        alert_over(self, &self->alerts[i]);
+    }
+    return true;
+}
+
 // Whether what the alert is about is still configured.
 static bool is_configured(const struct core *self, const struct alert *alert, const char *subject)
 {

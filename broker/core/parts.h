@@ -228,6 +228,8 @@ void alert_set(struct core *self, enum alert_kind kind, const char *subject, con
 // All those of a job, or of a resource, that leaves the config.
 void alerts_of_job_clear(struct core *self, struct job *job);
 void alerts_of_resource_clear(struct core *self, const struct resource *resource);
+// Clears those of orders in the page's range that it does not name; false if not all had room.
+bool alerts_of_orders_clear(struct core *self, const Sb__NeedsPerson *page);
 void alert_recover(struct core *self, const Sb__StoredAlert *stored);
 const char *withheld_text(struct core *self, uint64_t count);
 const char *alert_subject(const struct alert *alert);

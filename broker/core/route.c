@@ -136,15 +136,25 @@ static ProtobufCMessage *copy_message(struct core *self, const ProtobufCMessage 
 // An order that needs a person, and an ERP that takes none.
 static void alert_order(struct core *self, const Sb__OrderState *order)
 {
-    if (order->status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON)
-        alert_raise(self, ALERT_ORDER, order->key, order->why);
-    else
-        alert_clear(self, ALERT_ORDER, order->key);
+    const bool needs_person = order->status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON;
+    alert_set(self, ALERT_ORDER, order->key, needs_person ? order->why : NULL);
     if (order->stopped)
         alert_raise(self, ALERT_ORDERS_STOPPED, "order", order->why);
     else if (order->status == SB__ORDER_STATUS__ORDER_STATUS_PLACED ||
              order->status == SB__ORDER_STATUS__ORDER_STATUS_REJECTED)
         alert_clear(self, ALERT_ORDERS_STOPPED, "order");
+}
+
+// What the order service says of the orders in a range of keys: those that need a person, and that no other
+// one does. False if not all had room: it says so again.
+static bool alert_persons(struct core *self, const Sb__NeedsPerson *page)
+{
+    for (size_t i = 0; i < page->n_orders; i++) {
+        if (!update_has_room(self))
+            return false;
+        alert_set(self, ALERT_ORDER, page->orders[i]->key, page->orders[i]->why);
+    }
+    return alerts_of_orders_clear(self, page);
 }
 
 // Deletions that the delete guard withholds wait for a person; who releases them settles it.
@@ -188,6 +198,15 @@ void route_publish(struct core *self, uint64_t peer, struct session *session, co
         event->order->why = arena_text(self, message->order->why);
         event->order->by = arena_text(self, message->order->by);
         event->order->n_blockers = event->order->n_history = 0;
+    } else if (message->body_case == SB__PUBLISH__BODY_NEEDS_PERSON) {
+        if (session_serving(self, "order") != session) {
+            reply_kept(self, peer, session, request, SB__CODE__CODE_FORBIDDEN, "orders are another's");
+            return;
+        }
+        if (!alert_persons(self, message->needs_person)) {
+            (void)reply_add(self, peer, request->id, SB__CODE__CODE_BUSY, "not all had room; say it again");
+            return;
+        }
     } else {
         reply_kept(self, peer, session, request, SB__CODE__CODE_INVALID, "nothing to publish");
         return;

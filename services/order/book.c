@@ -8,8 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_ORDER, TABLE_OPEN, TABLE_COUNT };
-static const char *const tables[TABLE_COUNT] = {[TABLE_ORDER] = "order", [TABLE_OPEN] = "open"};
+enum { TABLE_ORDER, TABLE_OPEN, TABLE_PERSON, TABLE_COUNT };
+static const char *const tables[TABLE_COUNT] = {
+    [TABLE_ORDER] = "order", [TABLE_OPEN] = "open", [TABLE_PERSON] = "person"};
+
+static const struct bytes list_begun = {.data = "", .size = 1}; // the 0 byte: before every key
 
 enum { MAP_SIZE = 16 * 1024 * 1024, RECORD_SIZE_MAX = 512 * 1024 };
 
@@ -55,6 +58,40 @@ static enum err find_next(struct book *self, struct fault *fault)
     return err == ERR_OK ? ERR_OK : fault_set(fault, err, "the book of orders cannot be read");
 }
 
+static enum err find_persons(struct store_txn *txn)
+{
+    struct store_scan *scan = NULL;
+    struct bytes key;
+    struct bytes value;
+    enum err err = store_scan_begin(txn, TABLE_ORDER, &scan);
+    if (err == ERR_OK)
+        err = store_scan_seek(scan, (struct bytes){.size = 0}, &key, &value);
+    for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
+        Sb__StoredOrder *order = sb__stored_order__unpack(NULL, value.size, value.data);
+        const bool needs = order != NULL && order->state != NULL &&
+                           order->state->status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON;
+        if (order != NULL)
+            sb__stored_order__free_unpacked(order, NULL);
+        err = needs ? store_put(txn, TABLE_PERSON, key, key) : ERR_OK;
+        if (err != ERR_OK)
+            break;
+    }
+    if (scan != NULL)
+        store_scan_end(&scan);
+    return err == ERR_NOT_FOUND ? store_put(txn, TABLE_PERSON, list_begun, list_begun) : err;
+}
+
+// A book that was kept before there was a list of those that need a person gets one, once.
+static enum err begin_list(struct store_txn *txn, void *arg, struct fault *fault)
+{
+    struct bytes value;
+    (void)arg;
+    enum err err = store_get(txn, TABLE_PERSON, list_begun, &value);
+    if (err == ERR_NOT_FOUND)
+        err = find_persons(txn);
+    return err == ERR_OK ? ERR_OK : fault_set(fault, err, "the book of orders cannot be read");
+}
+
 enum err book_open(const char *path, struct book **ret, struct fault *fault)
 {
     struct book *self = calloc(1, sizeof *self);
@@ -68,6 +105,8 @@ enum err book_open(const char *path, struct book **ret, struct fault *fault)
     enum err err = store_open(path, &options, &self->store, fault);
     if (err == ERR_OK)
         err = find_next(self, fault);
+    if (err == ERR_OK)
+        err = store_write(self->store, begin_list, NULL, fault);
     if (err != ERR_OK) {
         book_close(&self);
         return err;
@@ -148,9 +187,9 @@ static enum err read_all(struct book *self, unsigned table, struct bytes from, b
         err = store_scan_next(scan, &key, &value);
     while (err == ERR_OK) {
         Sb__StoredOrder *order = NULL;
-        err = table == TABLE_OPEN ? get(txn, value, &order, fault) : unpack(value, &order, fault);
+        err = table == TABLE_ORDER ? unpack(value, &order, fault) : get(txn, value, &order, fault);
         if (err == ERR_NOT_FOUND)
-            err = fault_set(fault, ERR_CORRUPT, "the book lists an open order that it has not");
+            err = fault_set(fault, ERR_CORRUPT, "the book lists an order that it has not");
         if (err == ERR_OK)
             err = hand_over(order, reader, arg);
         if (err == ERR_OK)
@@ -172,6 +211,13 @@ enum err book_read_open(struct book *self, book_reader *reader, void *arg, struc
 enum err book_read(struct book *self, const char *after, book_reader *reader, void *arg, struct fault *fault)
 {
     return read_all(self, TABLE_ORDER, text_bytes(after), reader, arg, fault);
+}
+
+enum err book_read_persons(struct book *self, const char *after, book_reader *reader, void *arg,
+                           struct fault *fault)
+{
+    const struct bytes from = after[0] == '\0' ? list_begun : text_bytes(after);
+    return read_all(self, TABLE_PERSON, from, reader, arg, fault);
 }
 
 // ---------------------------------------------------------------- writing
@@ -196,6 +242,14 @@ static enum err delist(struct store_txn *txn, struct bytes number, struct bytes 
     return own ? store_delete(txn, TABLE_OPEN, number) : ERR_OK;
 }
 
+static enum err list_person(struct store_txn *txn, Sb__OrderStatus status, struct bytes key)
+{
+    if (status == SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON)
+        return store_put(txn, TABLE_PERSON, key, key);
+    const enum err err = store_delete(txn, TABLE_PERSON, key);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 static enum err write_change(struct store_txn *txn, void *arg, struct fault *fault)
 {
     const struct change *change = arg;
@@ -212,6 +266,8 @@ static enum err write_change(struct store_txn *txn, void *arg, struct fault *fau
     uint8_t space[8];
     struct bytes number = store_number(change->order->number, space);
     enum err err = store_put(txn, TABLE_ORDER, key, change->value);
+    if (err == ERR_OK)
+        err = list_person(txn, state->status, key);
     if (err != ERR_OK)
         return err;
     return book_is_open(state->status) ? store_put(txn, TABLE_OPEN, number, key) : delist(txn, number, key);

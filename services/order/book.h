@@ -1,7 +1,8 @@
 // The durable book of orders: one LMDB environment.
 //
-// Tables: ORDER (key → StoredOrder, store.proto) and OPEN (big-endian number of acceptance → key), which
-// lists the orders that are not yet ended, so that a restart reads only those.
+// Tables: ORDER (key → StoredOrder, store.proto); OPEN (big-endian number of acceptance → key), which lists
+// the orders that are not yet ended, so that a restart reads only those; PERSON (key → key), which lists
+// those that need a person, behind one entry that no key can have: it says that the list was begun.
 //
 // One thread.
 #ifndef SYNCBUS_SERVICES_ORDER_BOOK_H
@@ -54,6 +55,11 @@ enum err book_read_open(struct book *self, book_reader *reader, void *arg, struc
 // Reads all orders whose keys come after `after` ("" for all), in order of their keys.
 SB_MUST_CHECK
 enum err book_read(struct book *self, const char *after, book_reader *reader, void *arg, struct fault *fault);
+
+// Reads the orders that need a person, from the one after `after` on ("" for all), in order of their keys.
+SB_MUST_CHECK
+enum err book_read_persons(struct book *self, const char *after, book_reader *reader, void *arg,
+                           struct fault *fault);
 
 // Whether an order of this status is still to be worked on.
 bool book_is_open(Sb__OrderStatus status);

@@ -5,6 +5,7 @@
 #include "services/order/book.h"
 #include "services/order/calls.h"
 #include "services/order/line.h"
+#include "services/order/persons.h"
 #include "services/service.h"
 
 #include <stdio.h>
@@ -23,8 +24,9 @@ static const struct program program = {
 
 // The service and its parts.
 struct order_service {
-    struct calls calls;  // with the service, the book and the line
-    struct fault broken; // why it had to end
+    struct calls calls;     // with the service, the book and the line
+    struct persons persons; // what the broker is told of the book
+    struct fault broken;    // why it had to end
 };
 
 static bool take(void *arg, int option, const char *value)
@@ -38,6 +40,7 @@ static bool take(void *arg, int option, const char *value)
 static void on_notice(void *arg, const struct syncbus_notice *notice)
 {
     struct order_service *self = arg;
+    persons_notice(&self->persons, notice);
     if (notice->kind == SYNCBUS_CALL)
         calls_answer(&self->calls, notice);
     else
@@ -53,14 +56,19 @@ static void on_transfer(void *arg, CURL *easy, CURLcode result)
 static void on_time(void *arg, int64_t boot_ms, int64_t wall_ms)
 {
     struct order_service *self = arg;
+    struct fault fault = {.err = ERR_OK};
     (void)wall_ms;
     line_time(self->calls.line, boot_ms);
+    if (persons_time(&self->persons, boot_ms, &fault) != ERR_OK)
+        line_break(self->calls.line, &fault);
 }
 
 static int64_t on_deadline(void *arg)
 {
     const struct order_service *self = arg;
-    return line_deadline(self->calls.line);
+    const int64_t line = line_deadline(self->calls.line);
+    const int64_t persons = persons_deadline(&self->persons);
+    return line < persons ? line : persons;
 }
 
 static bool on_idle(void *arg)
@@ -103,6 +111,7 @@ static enum err serve(const struct config *config, struct order_service *self, s
         err = book_open(config->orders.data, &self->calls.book, fault);
     if (err == ERR_OK)
         err = line_new(config, self->calls.service, self->calls.book, &self->calls.line, fault);
+    persons_init(&self->persons, self->calls.book, self->calls.service);
     if (err == ERR_OK)
         err = service_run(self->calls.service, &handler, self, fault);
     if (err == ERR_OK && self->broken.err != ERR_OK)

@@ -236,6 +236,22 @@ class Alerts(unittest.TestCase):
         self.assert_cleared("order", "K-1")
 
 
+    def test_order_is_raised_again_by_what_the_book_says_when_the_broker_has_not_heard_of_it(self):
+        bus = self.start("order", erp=("--generate", "60", "--seed", "1", "--no-keys"))
+        bus.fault("drop_before", "/orders", method="POST")
+        self.assertEqual(bus.place("K-1", None, "--wait", "--timeout", "50s").returncode, UNKNOWN)
+        before = self.assert_raised("order", "K-1", ".")
+        bus.kill("order")
+        bus.kill("broker")
+        lib.shutil.rmtree(bus.folder / "broker")
+        bus.start("broker")
+        bus.wait_for(bus.answers, "the broker to answer")
+        self.assertIsNone(self.raised("order", "K-1"))
+        bus.start("order")
+        self.assertEqual(self.assert_raised("order", "K-1", ".")["text"], before["text"])
+        self.assertEqual(bus.cli("order", "resolve", "K-1", "--placed", "E-1").returncode, OK)
+        bus.wait_for(lambda: not self.raised("order", "K-1"), "the alert to be over")
+
     def test_orders_stopped_is_raised_by_an_expired_password_and_cleared_when_orders_are_placed_again(self):
         bus = self.start("order")
         bus.wait_for(lambda: bus.cli("order", "list").returncode == OK, "the order service")

@@ -208,6 +208,31 @@ static void publish_order(struct world *world, struct client *client, const stru
     world_send(world, client, REQUEST(publish, PUBLISH, &message));
 }
 
+// Which orders need a person: `after` a key (- for none), the keys, and `more` if there are further ones.
+static void publish_persons(struct world *world, struct client *client, const struct line *line)
+{
+    Sb__OrderState orders[WORDS_MAX];
+    Sb__OrderState *pointers[WORDS_MAX];
+    Sb__NeedsPerson page = SB__NEEDS_PERSON__INIT;
+    Sb__Publish message = SB__PUBLISH__INIT;
+    Sb__Request request = SB__REQUEST__INIT;
+    page.after = line_is(line, 4, "-") ? page.after : line->words[4];
+    page.more = line_is(line, line->count - 1, "more");
+    page.orders = pointers;
+    for (size_t i = 5; i < line->count - (page.more ? 1 : 0); i++) {
+        Sb__OrderState *order = &orders[page.n_orders];
+        sb__order_state__init(order);
+        order->key = line->words[i];
+        order->why = (char *)(uintptr_t) "the ERP does not say";
+        pointers[page.n_orders++] = order;
+    }
+    message.body_case = SB__PUBLISH__BODY_NEEDS_PERSON;
+    message.needs_person = &page;
+    request.body_case = SB__REQUEST__BODY_PUBLISH;
+    request.publish = &message;
+    world_send(world, client, &request);
+}
+
 static void renew(struct world *world, struct client *client, const struct line *line)
 {
     struct wish *wish = any_wish(client);
@@ -270,6 +295,8 @@ static bool ask(struct world *world, struct client *client, const struct line *l
         answer(world, client);
     else if (line_is(line, 1, "publishes") && line_is(line, 2, "order"))
         publish_order(world, client, line);
+    else if (line_is(line, 1, "publishes") && line_is(line, 2, "persons"))
+        publish_persons(world, client, line);
     else if (line_is(line, 1, "publishes"))
         publish_change(world, client, line);
     else if (line_is(line, 1, "triggers"))

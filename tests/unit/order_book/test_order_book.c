@@ -1,6 +1,8 @@
 // The book: what was accepted is there after every reopening, once, in order of acceptance.
 #include "services/order/book.h"
 
+#include "proto/io/store.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -94,6 +96,60 @@ static const char *all_orders(const char *after, size_t limit)
     seen[0] = '\0';
     assert_int_equal(book_read(book, after, note, &limit, &fault), ERR_OK);
     return seen;
+}
+
+static const char *persons(const char *after, size_t limit)
+{
+    seen[0] = '\0';
+    assert_int_equal(book_read_persons(book, after, note, &limit, &fault), ERR_OK);
+    return seen;
+}
+
+static void orders_that_need_a_person_are_listed_until_that_person_has_resolved_them(void **state)
+{
+    (void)state;
+    assert_string_equal(persons("", 100), "");
+    add("K-3");
+    add("K-1");
+    add("K-2");
+    change("K-3", NEEDS_PERSON);
+    change("K-1", NEEDS_PERSON);
+    change("K-2", UNKNOWN);
+    reopen();
+    assert_string_equal(persons("", 100), "K-1 K-3 ");
+    assert_string_equal(persons("", 1), "K-1 ");
+    assert_string_equal(persons("K-1", 100), "K-3 ");
+    assert_string_equal(persons("K-2", 100), "K-3 ");
+    assert_string_equal(persons("K-3", 100), "");
+    change("K-1", PLACED);
+    assert_string_equal(persons("", 100), "K-3 ");
+    assert_string_equal(open_orders(), "K-2 ");
+}
+
+static enum err forget_list(struct store_txn *txn, void *arg, struct fault *why)
+{
+    (void)arg;
+    (void)why;
+    enum err err = store_delete(txn, 2, (struct bytes){.data = "", .size = 1});
+    return err == ERR_OK ? store_delete(txn, 2, (struct bytes){.data = "K-2", .size = 3}) : err;
+}
+
+static void a_book_that_had_no_such_list_gets_one(void **state)
+{
+    static const char *const tables[] = {"order", "open", "person"};
+    const struct store_options options = {
+        .tables = tables, .table_count = 3, .map_size = 1 << 24, .map_size_max = 1 << 24};
+    struct store *store = NULL;
+    (void)state;
+    add("K-1");
+    add("K-2");
+    change("K-2", NEEDS_PERSON);
+    book_close(&book);
+    assert_int_equal(store_open(folder, &options, &store, &fault), ERR_OK);
+    assert_int_equal(store_write(store, forget_list, NULL, &fault), ERR_OK);
+    store_close(&store);
+    assert_int_equal(book_open(folder, &book, &fault), ERR_OK);
+    assert_string_equal(persons("", 100), "K-2 ");
 }
 
 static void an_accepted_order_is_there_after_a_restart_with_all_that_was_said(void **state)
@@ -209,6 +265,8 @@ int main(void)
         TEST(an_ended_order_that_a_person_resolves_takes_no_open_one_off_the_list),
         TEST(all_orders_are_read_in_pages_by_key),
         TEST(an_order_that_is_not_there_is_said_so),
+        TEST(orders_that_need_a_person_are_listed_until_that_person_has_resolved_them),
+        TEST(a_book_that_had_no_such_list_gets_one),
         TEST(a_long_history_keeps_its_beginning_and_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
