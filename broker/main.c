@@ -221,6 +221,12 @@ static void reload(struct broker *self)
         self->config = config;
 }
 
+static void reload_if_wanted(struct broker *self)
+{
+    if (self->reload.wanted && self->fault.err == ERR_OK)
+        reload(self);
+}
+
 static void take_request(struct broker *self, const struct net_frame *frame)
 {
     struct fault fault = {0};
@@ -239,8 +245,7 @@ static void take_request(struct broker *self, const struct net_frame *frame)
     event.request.request = request;
     step(self, &event);
     sb__request__free_unpacked(request, NULL);
-    if (self->reload.wanted && self->fault.err == ERR_OK) // each one who asks is answered
-        reload(self);
+    reload_if_wanted(self); // each one who asks is answered
 }
 
 static void take_requests(struct broker *self)
@@ -300,6 +305,7 @@ static void take_time(struct broker *self)
     int64_t now = clock_boot_ms();
     if (self->stopping || core_deadline(self->core) <= now) // a stop ends with a commit, not with a time
         step(self, &(struct core_event){.kind = CORE_EVENT_TIME});
+    reload_if_wanted(self);
     if (now >= self->prune_at_ms) {
         journal_prune(self->journal, clock_wall_ms() - self->config->broker.keep_ms);
         self->prune_at_ms = now + PRUNE_EVERY_MS;

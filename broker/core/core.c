@@ -281,7 +281,10 @@ void core_step(struct core *self, const struct core_event *event, struct core_up
     case CORE_EVENT_PEER_GONE: sessions_lose_peer(self, event->peer_gone); break;
     case CORE_EVENT_RELOAD: reload_take(self, event); break;
     case CORE_EVENT_STOP: recover_stop(self); break;
-    case CORE_EVENT_TIME: self->is_behind = !take_time(self); break;
+    case CORE_EVENT_TIME:
+        self->is_behind = !take_time(self);
+        reload_advance(self);
+        break;
     }
     numbers_keep(self);
     jobs_look(self);

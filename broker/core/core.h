@@ -182,6 +182,7 @@ struct core_event {
             const struct core_config *config; // resources and jobs are taken from it; NULL: it is refused
             const char *why;                  // then: one line for a person
             struct core_reload_wish wish;     // of whom to answer; peer 0: nobody
+            // Without an answer to it the config was not taken: it is asked for again.
         } reload;
     };
 };

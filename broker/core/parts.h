@@ -297,6 +297,8 @@ void recover_stop(struct core *self);
 struct resource *resource_add(struct core *self, const struct core_resource_config *config);
 void reload_ask(struct core *self, uint64_t peer, const Sb__Request *request);
 void reload_take(struct core *self, const struct core_event *event);
+// Asks again for a config that came while slots of the one before were not taken yet.
+void reload_advance(struct core *self);
 // Longer ttls of a reload take effect; the longest life of a lease by the present config is kept in mind.
 void terms_take_effect(struct core *self);
 void life_keep(struct core *self);

@@ -150,7 +150,6 @@ static void take_jobs(struct core *self, const struct core_config *config)
 
 static void take(struct core *self, const struct core_config *config)
 {
-    (void)jobs_advance(self); // slots that have passed belong to the grid that was
     text_copy(self->profile, sizeof self->profile, config->profile);
     take_resources(self, config);
     take_jobs(self, config);
@@ -162,6 +161,31 @@ static void take(struct core *self, const struct core_config *config)
     self->is_behind = true; // whatever had no room in this step
 }
 
+// Slots that have passed belong to the grid that was. What has no room in this step is taken by the next
+// ones, and then the config is asked for once more: it is not kept.
+static bool is_late_for(struct core *self, const struct core_reload_wish *wish)
+{
+    (void)jobs_advance(self);
+    if (heap_first_time(&self->job_wall) > self->wall_ms)
+        return false;
+    const struct core_reload_wish *earlier = &self->late_reload;
+    if (self->reload_waits && earlier->peer != 0)
+        (void)reply_add(self, earlier->peer, earlier->request, SB__CODE__CODE_BUSY,
+                        "another reload came before this one was done");
+    self->late_reload = *wish;
+    self->reload_waits = self->is_behind = true;
+    return true;
+}
+
+void reload_advance(struct core *self)
+{
+    if (!self->reload_waits || heap_first_time(&self->job_wall) <= self->wall_ms)
+        return;
+    self->reload = self->late_reload;
+    self->reload_waits = false;
+    self->wants_reload = true;
+}
+
 void reload_take(struct core *self, const struct core_event *event)
 {
     const struct core_config *config = event->reload.config;
@@ -169,6 +193,8 @@ void reload_take(struct core *self, const struct core_event *event)
     const char *why = config == NULL ? event->reload.why : refuse_config(self, config);
     if (self->stopping)
         why = "the broker stops";
+    if (why == NULL && is_late_for(self, wish))
+        return;
     if (why == NULL)
         take(self, config);
     if (wish->peer == 0)

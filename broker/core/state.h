@@ -356,6 +356,8 @@ struct core {
     size_t reply_count, reply_max, publication_count, record_count, read_count;
     struct core_reload_wish reload; // asked for in this step, if wants_reload
     bool wants_reload;
+    struct core_reload_wish late_reload; // waits for slots that have passed, if reload_waits
+    bool reload_waits;
 };
 
 #endif
