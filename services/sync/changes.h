@@ -31,13 +31,14 @@ struct changes {
     size_t count;           // of them
     size_t capacity;        // room for so many
     uint64_t *index;        // open addressing by key: half of its hash, below that position + 1; 0: free
-    size_t index_size;      // a power of two, or 0
+    size_t index_size;      // a power of two; 0: not needed, all came in the order of their keys
     struct reject *rejects; // in the order they came
     size_t reject_count;    // of those that are kept
     struct bytes *withheld; // store keys of records that are missed and kept, in their order
     size_t withheld_count;  // of them
     size_t withheld_room;   // room for so many
-    struct block *blocks;   // memory for bytes, newest first
+    struct block *keys;     // memory for keys, newest first: they are compared, and lie close together
+    struct block *blocks;   // memory for all other bytes, the same
     size_t size;            // of all blocks
 };
 
@@ -47,7 +48,7 @@ void changes_init(struct changes *self);
 // Gives all memory back.
 void changes_free(struct changes *self);
 
-// The change of this key, or NULL. Not after changes_sort. It is valid until the next one is added.
+// The change of this key, or NULL. It is valid until the next one is added.
 const struct change *changes_find(const struct changes *self, struct bytes key);
 
 // Adds a change, of which key and json are copied; its key must not be there yet. ERR_FULL, ERR_NO_MEMORY.
@@ -64,7 +65,19 @@ enum err changes_reject(struct changes *self, uint64_t line, const char *why, co
 SB_MUST_CHECK
 enum err changes_withhold(struct changes *self, struct bytes store_key);
 
-// Puts the changes in the order of their keys in the store.
-void changes_sort(struct changes *self);
+// Puts the changes in the order of their keys in the store; no two have one key. ERR_NO_MEMORY.
+SB_MUST_CHECK
+enum err changes_sort(struct changes *self);
+
+// The change at this place, while the processor already fetches the text of one that comes soon: in the order
+// of the keys they lie anywhere.
+static inline const struct change *changes_at(const struct changes *self, size_t at)
+{
+    enum { AHEAD = 8, LINE = 64, LINES = 5 };
+    const struct bytes soon = self->items[at + AHEAD < self->count ? at + AHEAD : at].json;
+    for (size_t i = 0; i < LINES && i * LINE < soon.size; i++)
+        __builtin_prefetch((const char *)soon.data + i * LINE);
+    return &self->items[at];
+}
 
 #endif

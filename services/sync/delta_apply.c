@@ -315,7 +315,7 @@ static enum err put_all(struct store_txn *txn, struct compare *compare, Sb__Stor
                             .now_ms = compare->result->ended_ms};
     enum err err = commit_begin(&commit, txn);
     for (size_t i = 0; i < changes->count && err == ERR_OK; i++)
-        err = commit_change(&commit, txn, &changes->items[i]);
+        err = commit_change(&commit, txn, changes_at(changes, i));
     compare->result->last_seq = entity->last_seq;
     if (err == ERR_OK)
         err = put_rejects(txn, compare);
@@ -417,7 +417,8 @@ static enum err compare_all(struct compare *self, const char *spool, const atomi
         err = judge(self, fault);
     look_up_destroy(&self->stored);
     store_end(&self->txn);
-    changes_sort(&self->changes);
+    if (err == ERR_OK && (err = changes_sort(&self->changes)) != ERR_OK)
+        err = give_up(self, err, fault);
     return err;
 }
 

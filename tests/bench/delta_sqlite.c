@@ -110,9 +110,9 @@ static void write_changes(struct work *work)
     sqlite3_stmt *item = prepare(work, "INSERT INTO feed VALUES(?4, ?6, ?1, ?2, ?5, 1, 1)");
     int64_t seq = (int64_t)number_of(work, "SELECT coalesce(max(seq), 0) FROM feed");
     sqlite3_stmt *const both[] = {record, item};
-    changes_sort(&work->changes);
+    need(work, changes_sort(&work->changes) == ERR_OK, "memory");
     for (size_t i = 0; i < work->changes.count; i++) {
-        const struct change *change = &work->changes.items[i];
+        const struct change *change = changes_at(&work->changes, i);
         const uint64_t id = change->op == SB__OP__OP_CREATED ? ++work->ids : change->id;
         seq++;
         for (size_t j = 0; j < 2; j++) {
