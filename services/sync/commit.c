@@ -28,14 +28,14 @@ static enum err take_id(struct commit *commit, struct store_txn *txn, uint64_t *
     return err == ERR_OK ? store_delete(txn, TABLE_FREE, store_number(*ret, room)) : err;
 }
 
+// The record without its JSON, which lies in the feed item of the same change (delta_find_json).
 static enum err put_record(struct store_txn *txn, const struct change *change, struct bytes key, uint64_t id,
                            uint64_t seq)
 {
     const uint32_t key_size = key.size == change->key.size ? 0 : (uint32_t)change->key.size;
     uint8_t *place = NULL;
     const enum err err = store_reserve(txn, TABLE_RECORDS, key,
-                                       RECORD_HASH_SIZE + 16 + sizeof key_size + key_size + change->json.size,
-                                       (void **)&place);
+                                       RECORD_HASH_SIZE + 16 + sizeof key_size + key_size, (void **)&place);
     if (err != ERR_OK)
         return err;
     memcpy(place, change->hash, RECORD_HASH_SIZE);
@@ -44,7 +44,6 @@ static enum err put_record(struct store_txn *txn, const struct change *change, s
     memcpy(place + RECORD_HASH_SIZE + 16, &key_size, sizeof key_size);
     place += RECORD_HASH_SIZE + 16 + sizeof key_size;
     memcpy(place, change->key.data, key_size);
-    memcpy(place + key_size, change->json.data, change->json.size);
     return ERR_OK;
 }
 
@@ -100,6 +99,8 @@ static enum err move_indexes(const struct commit *self, struct store_txn *txn, c
         enum err err = store_get(txn, TABLE_RECORDS, key, &value);
         if (err == ERR_OK)
             err = delta_read_record(key, value, &stored);
+        if (err == ERR_OK)
+            err = delta_find_json(txn, &stored);
         if (err != ERR_OK)
             return err;
     }

@@ -2,6 +2,7 @@
 
 #include "proto/io/clock.h"
 #include "services/sync/delta_store.h"
+#include "services/sync/pack.h"
 #include "services/sync/record_index.h"
 
 #include <assert.h>
@@ -32,9 +33,24 @@ enum err delta_read_record(struct bytes key, struct bytes value, struct stored_r
     memcpy(&ret->id, data + RECORD_HASH_SIZE, sizeof ret->id);
     memcpy(&ret->seq, data + RECORD_HASH_SIZE + 8, sizeof ret->seq);
     ret->key = key_size == 0 ? key : (struct bytes){.data = data + RECORD_HEAD_SIZE, .size = key_size};
-    ret->json = (struct bytes){.data = data + RECORD_HEAD_SIZE + key_size,
-                               .size = value.size - RECORD_HEAD_SIZE - key_size};
+    ret->json = (struct bytes){.data = NULL};
     return ERR_OK;
+}
+
+enum err delta_find_json(struct store_txn *txn, struct stored_record *record)
+{
+    enum { ITEM_RECORD = 3, RECORD_TEXT = 2 };
+    uint8_t room[8];
+    struct bytes item;
+    struct bytes json;
+    enum err err = store_get(txn, TABLE_FEED, store_number(record->seq, room), &item);
+    if (err == ERR_OK)
+        err = pack_find(item, ITEM_RECORD, &json);
+    if (err == ERR_OK)
+        err = pack_find(json, RECORD_TEXT, &json);
+    if (err == ERR_OK)
+        record->json = json;
+    return err == ERR_NOT_FOUND ? ERR_CORRUPT : err; // the feed has what the record names
 }
 
 enum err delta_read_entity(struct store_txn *txn, Sb__StoredEntity **ret, struct fault *fault)
@@ -114,6 +130,7 @@ static enum err make_entity(struct store_txn *txn, void *arg, struct fault *faul
     (void)fault;
     entity.feed = clock_entropy();
     entity.ids_end = 1;
+    entity.form = DELTA_FORM;
     entity.n_key = self->job->key.count;
     entity.key = self->job->key.items;
     entity.n_index = self->job->index.count;
@@ -130,8 +147,9 @@ static bool are_same(char *const *stored, size_t count, const struct words *word
     return same;
 }
 
-// The job's indexes in place of those that the store had; the body may run again.
-static enum err change_indexes(struct store_txn *txn, void *arg, struct fault *fault)
+// The job's indexes in place of those that the store had, and the form that is written from now on; the body
+// may run again.
+static enum err renew_entity(struct store_txn *txn, void *arg, struct fault *fault)
 {
     struct delta *self = arg;
     Sb__StoredEntity *entity = NULL;
@@ -141,6 +159,7 @@ static enum err change_indexes(struct store_txn *txn, void *arg, struct fault *f
     Sb__StoredEntity changed = *entity;
     changed.n_index = self->job->index.count;
     changed.index = self->job->index.items;
+    changed.form = DELTA_FORM;
     err = record_index_build(txn, &self->job->index);
     if (err == ERR_OK)
         err = delta_put_entity(txn, &changed);
@@ -152,6 +171,12 @@ static enum err change_indexes(struct store_txn *txn, void *arg, struct fault *f
 
 static enum err check_entity(struct delta *self, const Sb__StoredEntity *entity, struct fault *fault)
 {
+    if (entity->form > DELTA_FORM)
+        return fault_set(
+            fault, ERR_REFUSED,
+            "%s was written by a later version of this program (form %u, not %d); run that one, or "
+            "move the directory away to begin anew",
+            self->job->data, entity->form, DELTA_FORM);
     if (!are_same(entity->key, entity->n_key, &self->job->key))
         return fault_set(
             fault, ERR_REFUSED,
@@ -159,9 +184,9 @@ static enum err check_entity(struct delta *self, const Sb__StoredEntity *entity,
             "move the directory away to begin anew",
             self->job->data, entity->n_key, entity->n_key > 0 ? entity->key[0] : "none");
     self->feed = entity->feed;
-    return are_same(entity->index, entity->n_index, &self->job->index)
+    return entity->form == DELTA_FORM && are_same(entity->index, entity->n_index, &self->job->index)
                ? ERR_OK
-               : delta_write(self, change_indexes, self, fault);
+               : delta_write(self, renew_entity, self, fault);
 }
 
 static enum err open_entity(struct delta *self, struct fault *fault)

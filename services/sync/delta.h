@@ -1,11 +1,11 @@
 // An entity's store: its records with their hashes, its numbered changes, and what is still to be told to the
 // broker. One LMDB environment in the job's data directory.
 //
-// Tables: meta ("entity" → StoredEntity, "validator" → StoredValidator) · records (key → StoredRecord's
-// bytes, delta_store.h) · feed (seq → FeedItem) · rejects (n → Reject, of the last run that ended well) ·
-// results (run, attempt → Report, until acknowledged) · publications (first seq → Change, until published) ·
-// free (dense ids of deleted records) ·
-// withheld (key of a record that is missed but not deleted → StoredDeletion) · index (record_index.h).
+// Tables: meta ("entity" → StoredEntity, "validator" → StoredValidator) · records (key → a record's
+// hash and place in the feed, delta_store.h) · feed (seq → FeedItem) · rejects (n → Reject, of the last run
+// that ended well) · results (run, attempt → Report, until acknowledged) · publications (first seq → Change,
+// until published) · free (dense ids of deleted records) · withheld (key of a record that is missed but not
+// deleted → StoredDeletion) · index (record_index.h).
 //
 // A sync's records, changes, deletions, rejects, validator, result and token commit together or not at all
 // (D2). Threads: any; one delta_apply at a time. Writes wait for each other.
@@ -41,8 +41,8 @@ struct delta_run {
 };
 
 // Opens or makes the store of `job` (kept by the caller) in job->data, which must exist and be locked.
-// ERR_REFUSED when it was made for another key; else the errors of store_open. Where the job has other
-// indexes than the store, these are made anew.
+// ERR_REFUSED when it was made for another key, or is of a later version; else the errors of store_open.
+// Where the job has other indexes than the store, these are made anew.
 SB_MUST_CHECK
 enum err delta_open(const struct config_job *job, struct delta **ret, struct fault *fault);
 

@@ -422,13 +422,13 @@ static enum err compare_all(struct compare *self, const char *spool, const atomi
     return err;
 }
 
-// About what the commit will take of the map: each change lies in a record and in the feed, and what is there
-// already is copied by whole pages.
+// About what the commit will take of the map: each change lies in the feed, a record beside it, and what is
+// there already is copied by whole pages.
 static uint64_t room_for(const struct compare *self)
 {
     enum { HEADS = 200, PAGE = 4096 };
     const struct changes *changes = &self->changes;
-    return 3 * (uint64_t)changes->size + changes->count * (uint64_t)HEADS +
+    return 2 * (uint64_t)changes->size + changes->count * (uint64_t)HEADS +
            (changes->count - self->result->created) * (uint64_t)PAGE;
 }
 

@@ -29,19 +29,28 @@ struct delta {
     uint64_t feed;         // the feed's identity, fixed once made
 };
 
+// How entries lie in the tables; a store notes it, and one of a later program is refused. In form 0 a
+// record had its JSON behind its key, too: it is not looked at.
+enum { DELTA_FORM = 1 };
+
 // A record as it lies in the store: hash, dense id, feed number of its last change, key where the table's own
-// is only its hash, JSON. Hash and record in one value: they cannot part (D1).
+// is only its hash. Its JSON lies in the feed, in the item of that number, and nowhere else: an item stays as
+// it was put in the transaction that put this hash (D1).
 struct stored_record {
     const uint8_t *hash; // RECORD_HASH_SIZE bytes
     uint64_t id;         // dense, from 1; one bit each says which records an export had
     uint64_t seq;        // of the change that made it what it is
     struct bytes key;    // whole
-    struct bytes json;   // the record
+    struct bytes json;   // the record, once delta_find_json has found it
 };
 
-// Takes an entry of TABLE_RECORDS apart. ERR_CORRUPT.
+// Takes an entry of TABLE_RECORDS apart; `json` is left empty. ERR_CORRUPT.
 SB_MUST_CHECK
 enum err delta_read_record(struct bytes key, struct bytes value, struct stored_record *ret);
+
+// Finds its JSON. ERR_CORRUPT.
+SB_MUST_CHECK
+enum err delta_find_json(struct store_txn *txn, struct stored_record *record);
 
 // Reads the entity's entry; free it with sb__stored_entity__free_unpacked(entity, NULL). ERR_CORRUPT,
 // ERR_NO_MEMORY.

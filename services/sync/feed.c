@@ -54,10 +54,17 @@ static struct bytes scratch_bytes(const struct call *call)
 
 // ---------------------------------------------------------------- records
 
-static enum err pack_stored(struct buffer *ret, const struct stored_record *stored)
+// Packs an entry of the table of records.
+static enum err pack_stored(const struct call *call, struct bytes key, struct bytes value, struct buffer *ret)
 {
-    return pack_record(ret, stored->key, stored->json,
-                       (struct bytes){.data = stored->hash, .size = RECORD_HASH_SIZE}, stored->seq);
+    struct stored_record stored;
+    enum err err = delta_read_record(key, value, &stored);
+    if (err == ERR_OK)
+        err = delta_find_json(call->txn, &stored);
+    return err == ERR_OK
+               ? pack_record(ret, stored.key, stored.json,
+                             (struct bytes){.data = stored.hash, .size = RECORD_HASH_SIZE}, stored.seq)
+               : err;
 }
 
 static enum err answer_get(struct call *call)
@@ -72,14 +79,11 @@ static enum err answer_get(struct call *call)
         return err == ERR_NO_MEMORY ? err : ERR_INVALID;
     uint8_t room[RECORD_STORE_KEY_SIZE];
     struct bytes value;
-    struct stored_record stored;
     const struct bytes key = record_store_key(scratch_bytes(call), room);
     err = store_get(call->txn, TABLE_RECORDS, key, &value);
     if (err == ERR_NOT_FOUND)
         return fault_set(call->fault, err, "%s has no such record", call->self->job->name);
-    if (err == ERR_OK)
-        err = delta_read_record(key, value, &stored);
-    return err == ERR_OK ? pack_stored(call->ret, &stored) : err;
+    return err == ERR_OK ? pack_stored(call, key, value, call->ret) : err;
 }
 
 // Gives the records from `from` on, but not `after` itself.
@@ -88,7 +92,6 @@ static enum err list_from(struct call *call, struct bytes after, uint32_t limit,
     struct store_scan *scan = NULL;
     struct bytes key;
     struct bytes value;
-    struct stored_record stored;
     uint32_t count = 0;
     enum err err = store_scan_begin(call->txn, TABLE_RECORDS, &scan);
     if (err == ERR_OK)
@@ -99,9 +102,7 @@ static enum err list_from(struct call *call, struct bytes after, uint32_t limit,
     buffer_init(&record, 2 * (size_t)RECORD_SIZE_MAX);
     for (; err == ERR_OK; err = store_scan_next(scan, &key, &value)) {
         buffer_clear(&record);
-        err = delta_read_record(key, value, &stored);
-        if (err == ERR_OK)
-            err = pack_stored(&record, &stored);
+        err = pack_stored(call, key, value, &record);
         if (err != ERR_OK)
             break;
         const struct bytes entry = {.data = record.data, .size = record.size};
@@ -150,15 +151,12 @@ static enum err find_index(struct call *call, const char *name, size_t *ret)
 // Packs the record that an index names.
 static enum err pack_indexed(struct call *call, struct bytes entry, struct bytes value, struct buffer *ret)
 {
-    struct stored_record stored;
     struct bytes found;
     const struct bytes key = index_key(entry, value);
     buffer_clear(ret);
     enum err err = key.size > 0 ? store_get(call->txn, TABLE_RECORDS, key, &found) : ERR_CORRUPT;
     if (err == ERR_OK)
-        err = delta_read_record(key, found, &stored);
-    if (err == ERR_OK)
-        err = pack_stored(ret, &stored);
+        err = pack_stored(call, key, found, ret);
     return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
 
@@ -304,7 +302,6 @@ static enum err pack_deletion(struct call *call, struct bytes key, struct bytes 
 {
     enum { RECORD = 1, RUN = 2, SINCE = 3 };
     struct buffer *record = &call->scratch;
-    struct stored_record stored;
     struct bytes found;
     Sb__StoredDeletion *deletion = sb__stored_deletion__unpack(NULL, value.size, value.data);
     if (deletion == NULL)
@@ -313,9 +310,7 @@ static enum err pack_deletion(struct call *call, struct bytes key, struct bytes 
     buffer_clear(ret);
     enum err err = store_get(call->txn, TABLE_RECORDS, key, &found);
     if (err == ERR_OK)
-        err = delta_read_record(key, found, &stored);
-    if (err == ERR_OK)
-        err = pack_stored(record, &stored);
+        err = pack_stored(call, key, found, record);
     if (err == ERR_OK)
         err = pack_bytes(ret, RECORD, scratch_bytes(call));
     if (err == ERR_OK)

@@ -55,3 +55,47 @@ enum err pack_record(struct buffer *ret, struct bytes key, struct bytes json, st
         err = pack_bytes(ret, HASH, hash);
     return err == ERR_OK ? pack_number(ret, SEQ, seq) : err;
 }
+
+// ---------------------------------------------------------------- reading
+
+// A message from where it is read on.
+struct reading {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+static enum err take_varint(struct reading *self, uint64_t *ret)
+{
+    uint64_t number = 0;
+    for (unsigned shift = 0; shift < 64 && self->at < self->end; shift += 7) {
+        const uint8_t byte = *self->at++;
+        number |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *ret = number;
+            return ERR_OK;
+        }
+    }
+    return ERR_CORRUPT;
+}
+
+enum err pack_find(struct bytes message, uint32_t field, struct bytes *ret)
+{
+    struct reading reading = {.at = message.data};
+    reading.end = reading.at + message.size;
+    while (reading.at < reading.end) {
+        uint64_t tag = 0;
+        uint64_t number = 0; // the value, or its size
+        if (take_varint(&reading, &tag) != ERR_OK || take_varint(&reading, &number) != ERR_OK)
+            return ERR_CORRUPT;
+        if ((tag & 7) == WIRE_NUMBER)
+            continue;
+        if ((tag & 7) != WIRE_BYTES || number > (size_t)(reading.end - reading.at))
+            return ERR_CORRUPT;
+        if (tag >> 3 == field) {
+            *ret = (struct bytes){.data = reading.at, .size = (size_t)number};
+            return ERR_OK;
+        }
+        reading.at += number;
+    }
+    return ERR_NOT_FOUND;
+}

@@ -1,5 +1,6 @@
 // Protobuf messages written field by field, straight from the store's bytes: what goes out of a feed is
-// spliced, not taken apart and built again. Appends; ERR_FULL, ERR_NO_MEMORY. Any thread.
+// spliced, not taken apart and built again; a part of it is found in its place. Appends; ERR_FULL,
+// ERR_NO_MEMORY. Any thread.
 #ifndef SYNCBUS_SERVICES_SYNC_PACK_H
 #define SYNCBUS_SERVICES_SYNC_PACK_H
 
@@ -24,5 +25,10 @@ enum err pack_message(struct buffer *ret, const ProtobufCMessage *message);
 SB_MUST_CHECK
 enum err pack_record(struct buffer *ret, struct bytes key, struct bytes json, struct bytes hash,
                      uint64_t seq);
+
+// The bytes, string or message that first stand under a field's tag. ERR_NOT_FOUND; ERR_CORRUPT: what stands
+// before is no part of such a message.
+SB_MUST_CHECK
+enum err pack_find(struct bytes message, uint32_t field, struct bytes *ret);
 
 #endif

@@ -66,6 +66,8 @@ enum err record_index_build(struct store_txn *txn, const struct words *fields)
         const struct bytes own = {.data = room, .size = key.size};
         err = delta_read_record(key, value, &stored);
         if (err == ERR_OK)
+            err = delta_find_json(txn, &stored);
+        if (err == ERR_OK)
             err = index_values_read(fields, stored.json, &scratch, &values);
         for (size_t i = 0; i < fields->count && err == ERR_OK; i++)
             if (values.there[i])

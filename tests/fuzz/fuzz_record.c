@@ -1,4 +1,4 @@
-// Any bytes are a stored record, a key, or refused; what is read of them lies inside them.
+// Any bytes are a stored record, a key, a message, or refused; what is read of them lies inside them.
 #include "services/sync/delta_store.h"
 #include "services/sync/pack.h"
 
@@ -37,17 +37,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct stored_record record;
     struct bytes parts[RECORD_KEY_PARTS_MAX];
     struct buffer packed;
+    struct bytes part;
     read_fields(value);
+    for (uint32_t field = 1; field <= 3; field++)
+        if (pack_find(value, field, &part) == ERR_OK)
+            assert_inside(part, data, size);
     const size_t count = record_key_parts(value, parts);
     for (size_t i = 0; i < count; i++)
         assert_inside(parts[i], data, size);
     if (delta_read_record(value, value, &record) != ERR_OK)
         return 0;
     assert_inside(record.key, data, size);
-    assert_inside(record.json, data, size);
     buffer_init(&packed, RECORD_SIZE_MAX);
     const struct bytes hash = {.data = record.hash, .size = RECORD_HASH_SIZE};
-    const enum err err = pack_record(&packed, record.key, record.json, hash, record.seq);
+    const enum err err = pack_record(&packed, record.key, value, hash, record.seq);
     assert(err == ERR_OK || err == ERR_FULL);
     buffer_free(&packed);
     return 0;

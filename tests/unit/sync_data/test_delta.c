@@ -1,3 +1,4 @@
+#include "services/sync/delta_store.h"
 #include "tests/unit/sync_data/support.h"
 
 #include <setjmp.h>
@@ -219,6 +220,81 @@ static void a_store_of_another_key_is_not_opened(void **state)
     assert_null(store.delta);
 }
 
+// Gives the store's own entry another form.
+static enum err set_form(struct store_txn *txn, void *arg, struct fault *fault)
+{
+    Sb__StoredEntity *entity = NULL;
+    enum err err = delta_read_entity(txn, &entity, fault);
+    if (err != ERR_OK)
+        return err;
+    entity->form = *(const uint32_t *)arg;
+    err = delta_put_entity(txn, entity);
+    sb__stored_entity__free_unpacked(entity, NULL);
+    return err;
+}
+
+static void a_store_of_a_later_version_is_not_opened(void **state)
+{
+    (void)state;
+    uint32_t form = DELTA_FORM + 1;
+    struct fault fault = {.err = ERR_OK};
+    assert_int_equal(delta_write(store.delta, set_form, &form, &fault), ERR_OK);
+    delta_close(&store.delta);
+    assert_int_equal(delta_open(store.job, &store.delta, &fault), ERR_REFUSED);
+    assert_non_null(strstr(fault.text, "was written by a later version of this program (form 2, not 1)"));
+    assert_null(store.delta);
+}
+
+// Makes of the store what it was in form 0: each record has its JSON behind its key, too.
+static enum err make_older(struct store_txn *txn, void *arg, struct fault *fault)
+{
+    char room[256];
+    struct bytes keys[] = {{.data = "\0\1"
+                                    "1",
+                            .size = 3},
+                           {.data = "\0\1"
+                                    "2",
+                            .size = 3}};
+    static const char json[] = "{\"a\":\"old\"}";
+    for (size_t i = 0; i < 2; i++) {
+        struct bytes value;
+        enum err err = store_get(txn, TABLE_RECORDS, keys[i], &value);
+        if (err != ERR_OK)
+            return err;
+        memcpy(room, value.data, value.size);
+        memcpy(room + value.size, json, sizeof json - 1);
+        err = store_put(txn, TABLE_RECORDS, keys[i],
+                        (struct bytes){.data = room, .size = value.size + sizeof json - 1});
+        if (err != ERR_OK)
+            return err;
+    }
+    return set_form(txn, arg, fault);
+}
+
+static void a_store_of_an_earlier_version_is_read_and_written_on(void **state)
+{
+    (void)state;
+    uint32_t form = 0;
+    struct fault fault = {.err = ERR_OK};
+    Sb__RecordQuery query = SB__RECORD_QUERY__INIT;
+    assert_step("id,a\n1,x\n2,y\n", "created 2 changed 0 unchanged 0 deleted 0 rejected 0 withheld 0 seq 2");
+    const uint64_t feed = store.result.feed;
+    assert_int_equal(delta_write(store.delta, make_older, &form, &fault), ERR_OK);
+    support_reopen(&store);
+    const char *answer = support_call(&store, "list", &query.base, &sb__record_list__descriptor);
+    assert_non_null(strstr(answer, "{\\\"a\\\":\\\"x\\\",\\\"id\\\":\\\"1\\\"}"));
+    assert_null(strstr(answer, "old"));
+    assert_step("id,a\n1,x\n2,z\n", "created 0 changed 1 unchanged 1 deleted 0 rejected 0 withheld 0 seq 3");
+    assert_true(store.result.feed == feed);
+    struct store_txn *txn = NULL;
+    Sb__StoredEntity *entity = NULL;
+    assert_int_equal(store_read(store.delta->store, &txn, &fault), ERR_OK);
+    assert_int_equal(delta_read_entity(txn, &entity, &fault), ERR_OK);
+    assert_int_equal(entity->form, DELTA_FORM);
+    sb__stored_entity__free_unpacked(entity, NULL);
+    store_end(&txn);
+}
+
 static void keys_too_long_for_the_store_are_records_like_others(void **state)
 {
     (void)state;
@@ -305,6 +381,8 @@ int main(void)
         STORE_TEST(changes_wait_until_they_are_published),
         STORE_TEST(a_run_that_is_given_up_stores_nothing),
         STORE_TEST(a_store_of_another_key_is_not_opened),
+        STORE_TEST(a_store_of_a_later_version_is_not_opened),
+        STORE_TEST(a_store_of_an_earlier_version_is_read_and_written_on),
         STORE_TEST(keys_too_long_for_the_store_are_records_like_others),
         STORE_TEST(ids_of_deleted_records_are_used_again),
         STORE_TEST(a_store_that_outgrows_its_map_counts_once),
