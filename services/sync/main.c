@@ -55,6 +55,24 @@ static bool take(void *arg, int option, const char *value)
     }
 }
 
+// Serves the job until a signal ends it; `life` has what an earlier life left, and then what this one does.
+static enum err live(const struct config *config, const struct config_job *job, bool standby,
+                     struct service_life *life, struct fault *fault)
+{
+    struct sync *sync = NULL;
+    enum err err = sync_new(config, job, standby, life, &sync, fault);
+    if (err == ERR_STOPPED)
+        return ERR_OK; // a standby that was not needed
+    if (err == ERR_OK)
+        err = service_run(sync_service(sync), &sync_handler, sync, fault);
+    if (err == ERR_OK)
+        err = sync_broken(sync, fault);
+    if (err == ERR_OK)
+        service_leave(sync_service(sync), life);
+    sync_destroy(&sync);
+    return err;
+}
+
 // Serves the job, life after life: each SIGHUP begins one with the config as it is then.
 static int serve(struct config **config_p, const struct arguments *arguments)
 {
@@ -64,7 +82,7 @@ static int serve(struct config **config_p, const struct arguments *arguments)
     int code = -1;
     while (code < 0) {
         life.next = NULL;
-        if (sync_serve(*config_p, job, arguments->standby, &life, &fault) != ERR_OK) {
+        if (live(*config_p, job, arguments->standby, &life, &fault) != ERR_OK) {
             log_write(LOG_LEVEL_ERROR, "ended", "job=%s error=%s", arguments->job, fault.text);
             code = EXIT_CODE_FAILED;
         } else if (life.next == NULL) {

@@ -419,43 +419,61 @@ static enum sync_yield yield_of(const struct config_job *job)
     }
 }
 
-enum err sync_serve(const struct config *config, const struct config_job *job, bool standby,
-                    struct service_life *life, struct fault *fault)
+const struct service_handler sync_handler = {.notice = on_notice,
+                                             .transfer = on_transfer,
+                                             .time = on_time,
+                                             .deadline = on_deadline,
+                                             .idle = on_idle,
+                                             .stop = on_stop,
+                                             .stopped = on_stopped};
+
+enum err sync_new(const struct config *config, const struct config_job *job, bool standby,
+                  struct service_life *life, struct sync **ret, struct fault *fault)
 {
-    struct sync self = {.job = job, .resource = config->resources[job->resource].name};
+    struct sync *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return fault_set(fault, ERR_NO_MEMORY, "out of memory");
+    *self = (struct sync){.job = job, .resource = config->resources[job->resource].name};
     const struct sync_options options = {.yield = yield_of(job), .max_yields = job->max_yields};
-    const struct service_handler handler = {.notice = on_notice,
-                                            .transfer = on_transfer,
-                                            .time = on_time,
-                                            .deadline = on_deadline,
-                                            .idle = on_idle,
-                                            .stop = on_stop,
-                                            .stopped = on_stopped};
     uint64_t last_run = 0;
     uint32_t last_attempt = 0;
-    enum err err = open_all(&self, config, standby, life, fault);
+    enum err err = open_all(self, config, standby, life, fault);
     if (err == ERR_OK)
-        err = delta_last_run(self.store, &last_run, &last_attempt, fault);
-    if (err == ERR_OK) {
-        sync_machine_init(&self.machine, &options, last_run, last_attempt);
-        service_status(self.service, "no run taken yet");
-        err = service_run(self.service, &handler, &self, fault);
+        err = delta_last_run(self->store, &last_run, &last_attempt, fault);
+    if (err != ERR_OK) {
+        sync_destroy(&self);
+        return err;
     }
-    if (err == ERR_OK && self.broken.err == ERR_OK)
-        service_leave(self.service, life);
-    if (self.apply != NULL) {
+    sync_machine_init(&self->machine, &options, last_run, last_attempt);
+    service_status(self->service, "no run taken yet");
+    *ret = self;
+    return ERR_OK;
+}
+
+void sync_destroy(struct sync **self_p)
+{
+    struct sync *self = *self_p;
+    if (self == NULL)
+        return;
+    if (self->apply != NULL) {
         bool ok;
-        apply_cancel(self.apply);
-        (void)!apply_end(&self.apply, &ok, NULL);
+        apply_cancel(self->apply);
+        (void)!apply_end(&self->apply, &ok, NULL);
     }
-    if (err == ERR_OK && self.broken.err != ERR_OK) {
-        err = self.broken.err;
-        if (fault != NULL)
-            *fault = self.broken;
-    }
-    news_destroy(&self.news);
-    download_destroy(&self.download);
-    delta_close(&self.store);
-    service_destroy(&self.service);
-    return err == ERR_STOPPED ? ERR_OK : err; // a standby that was not needed
+    news_destroy(&self->news);
+    download_destroy(&self->download);
+    delta_close(&self->store);
+    service_destroy(&self->service);
+    free(self);
+    *self_p = NULL;
+}
+
+struct service *sync_service(const struct sync *self)
+{
+    return self->service;
+}
+
+enum err sync_broken(const struct sync *self, struct fault *fault)
+{
+    return self->broken.err == ERR_OK ? ERR_OK : fault_set(fault, self->broken.err, "%s", self->broken.text);
 }

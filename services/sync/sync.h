@@ -5,11 +5,26 @@
 #include "proto/io/config.h"
 #include "services/service.h"
 
-// Serves the job until a signal ends it; a standby first waits while another process serves it. ERR_OK after
-// a clean end; else why it could not go on. `life` has what an earlier life left, and then what this one
-// does: after a SIGHUP it ends between two runs with the config to begin anew with.
+struct sync;
+
+// What its loop calls; the argument is the sync.
+extern const struct service_handler sync_handler;
+
+// Joins the bus as the service of `job` and opens its store; a standby first waits while another process
+// serves the job. `config` and `job` are kept; the locked directory that an earlier life left in `life` is
+// taken over. The errors of service_new, delta_open, download_new and news_new.
 SB_MUST_CHECK
-enum err sync_serve(const struct config *config, const struct config_job *job, bool standby,
-                    struct service_life *life, struct fault *fault);
+enum err sync_new(const struct config *config, const struct config_job *job, bool standby,
+                  struct service_life *life, struct sync **ret, struct fault *fault);
+
+// Ends what is under way, with nothing stored of it, and frees; sets the pointer to NULL; NULL is fine.
+void sync_destroy(struct sync **self_p);
+
+// Its loop, to be run with sync_handler.
+struct service *sync_service(const struct sync *self);
+
+// After the loop: why it had to end; ERR_OK if it did not have to.
+SB_MUST_CHECK
+enum err sync_broken(const struct sync *self, struct fault *fault);
 
 #endif
