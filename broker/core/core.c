@@ -182,7 +182,7 @@ static void take_in_session(struct core *self, uint64_t peer, struct session *se
                             const Sb__Request *request)
 {
     switch (request->body_case) {
-    case SB__REQUEST__BODY_BYE: session_bye(self, peer, session, request); return;
+    case SB__REQUEST__BODY_BYE: session_goodbye(self, peer, session, request); return;
     case SB__REQUEST__BODY_PING: (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL); return;
     case SB__REQUEST__BODY_ACQUIRE: lease_acquire(self, peer, session, request); return;
     case SB__REQUEST__BODY_RENEW: lease_renew(self, peer, session, request); return;

@@ -246,7 +246,7 @@ bool session_has_job(const struct core *self, const struct session *session, con
 // Whether no other store answers for the job meanwhile: an operator can rebind it while its session lives.
 bool session_owns_job(const struct core *self, const struct session *session, const struct job *job);
 void session_hello(struct core *self, uint64_t peer, const Sb__Request *request);
-void session_bye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
+void session_goodbye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request);
 void session_end(struct core *self, struct session *session);
 void sessions_expire(struct core *self);
 void sessions_lose_peer(struct core *self, uint64_t peer);

@@ -300,7 +300,7 @@ void session_end(struct core *self, struct session *session)
     session_remove(self, session);
 }
 
-void session_bye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
+void session_goodbye(struct core *self, uint64_t peer, struct session *session, const Sb__Request *request)
 {
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
     session_end(self, session);
