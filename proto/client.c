@@ -408,6 +408,11 @@ int64_t syncbus_left_ms(const syncbus_client_t *self, uint64_t claim)
     return session_left_ms(self->session, now_ms(), claim);
 }
 
+int64_t syncbus_ttl_ms(const syncbus_client_t *self, uint64_t claim)
+{
+    return session_ttl_ms(self->session, claim);
+}
+
 uint64_t syncbus_session(const syncbus_client_t *self)
 {
     return session_number(self->session);

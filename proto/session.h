@@ -77,6 +77,7 @@ void session_withdraw(struct session *self, int64_t now_ms, uint64_t claim);
 void session_release(struct session *self, int64_t now_ms, uint64_t claim, bool yielded);
 void session_progress(struct session *self, uint64_t claim, uint64_t done, uint64_t total);
 int64_t session_left_ms(const struct session *self, int64_t now_ms, uint64_t claim);
+int64_t session_ttl_ms(const struct session *self, uint64_t claim);
 uint64_t session_number(const struct session *self);
 uint64_t session_epoch(const struct session *self);
 uint64_t session_ask(struct session *self, int64_t now_ms, const void *request, size_t size,

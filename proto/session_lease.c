@@ -558,3 +558,9 @@ int64_t session_left_ms(const struct session *self, int64_t now_ms, uint64_t cla
         return 0;
     return wish->end_ms - now_ms;
 }
+
+int64_t session_ttl_ms(const struct session *self, uint64_t claim)
+{
+    const struct session_wish *wish = find(self, claim);
+    return wish != NULL && wish->state == SESSION_WISH_HELD ? wish->ttl_ms : 0;
+}

@@ -170,6 +170,10 @@ SYNCBUS_EXPORT void syncbus_progress(syncbus_client_t *self, uint64_t claim, uin
 /* ms of the lease's life that are left by this client's own clock; 0 when it is over or not held. */
 SYNCBUS_EXPORT int64_t syncbus_left_ms(const syncbus_client_t *self, uint64_t claim);
 
+/* ms of its whole life from a renewal on, as the broker told last (a reload may change it); 0 when not held.
+ */
+SYNCBUS_EXPORT int64_t syncbus_ttl_ms(const syncbus_client_t *self, uint64_t claim);
+
 /* The session's number and the broker's epoch; 0 while there is none. */
 SYNCBUS_EXPORT uint64_t syncbus_session(const syncbus_client_t *self);
 SYNCBUS_EXPORT uint64_t syncbus_epoch(const syncbus_client_t *self);

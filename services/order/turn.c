@@ -29,8 +29,8 @@ const struct config_resource *turn_resource(const struct line *self)
 
 bool turn_is_ample(const struct line *self, const struct open_order *order)
 {
-    return syncbus_left_ms(service_client(self->service), order->claim) >
-           turn_resource(self)->lease_ttl_ms / 2;
+    const syncbus_client_t *client = service_client(self->service);
+    return syncbus_left_ms(client, order->claim) > syncbus_ttl_ms(client, order->claim) / 2;
 }
 
 bool turn_waits(const struct open_order *order)

@@ -77,6 +77,8 @@ static void the_holder_counts_from_the_first_sending_less_a_tenth(void **state)
     world_jump(&world, 500);
     world_renewed(&world, renewal, false, 0);
     assert_int_equal(session_left_ms(world.session, world.now_ms, claim), WORLD_TTL_MS * 9 / 10 - 500);
+    assert_int_equal(session_ttl_ms(world.session, claim), WORLD_TTL_MS);
+    assert_int_equal(session_ttl_ms(world.session, claim + 1), 0);
     world_end(&world);
 }
 
