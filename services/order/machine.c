@@ -187,6 +187,15 @@ static void ask_later(struct order_machine *self, const struct order_event *even
     act(update, ORDER_ACTION_RELEASE);
 }
 
+// The question itself may still be at work, as a request that was cut may; another one waits until it is not.
+static void on_not_told(struct order_machine *self, const struct order_event *event,
+                        struct order_update *update)
+{
+    const int64_t busy_ms = event->sent ? event->sent_ms + self->options.timeout_ms : 0;
+    self->hold_ms = larger(self->hold_ms, busy_ms);
+    ask_later(self, event, larger(event->now_ms + backoff(self), busy_ms), update);
+}
+
 static void on_not_found(struct order_machine *self, const struct order_event *event,
                          struct order_update *update)
 {
@@ -265,6 +274,8 @@ static void on_leave(struct order_machine *self, const struct order_event *event
         act(update, ORDER_ACTION_WITHDRAW);
     } else if (self->state == ORDER_ASKING) {
         act(update, ORDER_ACTION_CUT);
+        self->hold_ms =
+            event->now_ms + self->options.timeout_ms; // the latest that the question may be at work
         ask_later(self, event, event->now_ms + backoff(self), update);
     }
 }
@@ -359,7 +370,7 @@ bool order_machine_step(struct order_machine *self, const struct order_event *ev
     case ORDER_EVENT_NOT_FOUND: on_not_found(self, event, ret); break;
     case ORDER_EVENT_NOT_TOLD:
         if (self->state == ORDER_ASKING)
-            ask_later(self, event, event->now_ms + backoff(self), ret);
+            on_not_told(self, event, ret);
         break;
     case ORDER_EVENT_CANCEL: on_cancel(self, ret); break;
     case ORDER_EVENT_RESOLVE: on_resolve(self, event, ret); break;

@@ -60,8 +60,8 @@ struct order_event {
     int64_t now_ms;         // BOOTTIME
     uint64_t token;         // GRANTED
     bool ample;             // GRANTED, SENDING's start: more than half of the ttl is left
-    bool sent;              // SENT, LOST: a first byte may have left
-    int64_t sent_ms;        // SENT, LOST: BOOTTIME at which it left
+    bool sent;              // SENT, LOST, NOT_TOLD: a first byte may have left
+    int64_t sent_ms;        // the same: BOOTTIME at which it left
     int status;             // SENT: of the answer; 0: none came
     bool answered;          // SENT: the whole answer came: of the ERP, or of a gateway before it
     bool has_id;            // SENT: the answer named the ERP's order

@@ -485,11 +485,28 @@ static void an_end_of_the_service_leaves_the_line_but_never_a_request_in_mid_air
     assert_state(ORDER_SENDING);
     answered(500, false);
     step((struct order_event){.kind = ORDER_EVENT_LEAVE});
-    assert_did("CR");
-    assert_state(ORDER_UNKNOWN);
+    assert_did("C");
+    assert_state(ORDER_HOLDING); // the question may be at work
+    now_ms += TIMEOUT_MS;
+    time_comes();
+    assert_did("R");
     time_comes();
     step((struct order_event){.kind = ORDER_EVENT_LEAVE});
     assert_did("W");
+    assert_state(ORDER_UNKNOWN);
+}
+
+static void a_question_that_may_be_at_work_keeps_the_lease_and_is_followed_by_none(void **state)
+{
+    (void)state;
+    time_out();
+    now_ms += LAG_MS;
+    step((struct order_event){.kind = ORDER_EVENT_NOT_TOLD, .sent = true, .sent_ms = now_ms - 10});
+    assert_did("");
+    assert_state(ORDER_HOLDING);
+    assert_int_equal(order_machine_deadline(&order), now_ms - 10 + TIMEOUT_MS);
+    time_comes();
+    assert_did("R");
     assert_state(ORDER_UNKNOWN);
 }
 
