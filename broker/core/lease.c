@@ -261,7 +261,9 @@ void lease_extend(struct core *self, struct lease *lease, const struct session *
 {
     const bool is_longer = self->resources[lease->resource].ttl_ms > lease->ttl_ms;
     lease->ttl_ms = self->resources[lease->resource].ttl_ms;
-    lease->end_boot = self->boot_ms + lease->ttl_ms;
+    // Its holder counts with the longer time that it was told before until it hears of a shorter one.
+    const int64_t end = self->boot_ms + lease->ttl_ms;
+    lease->end_boot = end > lease->end_boot ? end : lease->end_boot;
     lease->process = session->process;
     if (lease->stored && is_longer) // a restart must wait for it
         lease_store(self, lease);
