@@ -50,9 +50,6 @@ struct erp_request {
 
 void erp_take(const struct erp_request *request);
 
-// The ERP does no more for a question that nobody waits for.
-void erp_drop_question(const struct node *node, uint64_t number);
-
 // True in as many cases as the ERP refuses connections.
 bool erp_refuses(void);
 

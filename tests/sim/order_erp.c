@@ -221,8 +221,6 @@ void erp_cut(struct erp *self, struct erp_result *ret)
     *ret = (struct erp_result){.sent = self->number != 0 && self->sent, .sent_ms = self->sent_ms};
     snprintf(ret->what, sizeof ret->what, "cut %s",
              ret->sent ? "after its first byte" : "before its first byte");
-    if (self->number != 0 && self->asks && !self->node->dying)
-        erp_drop_question(self->node, self->number);
     self->number = 0;
 }
 
