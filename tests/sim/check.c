@@ -1,0 +1,21 @@
+#include "tests/sim/check.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void check_broken(const char *invariant, const char *format, ...)
+{
+    va_list args;
+    if (sim->failed)
+        return;
+    sim->failed = true;
+    (void)snprintf(sim->broken, sizeof sim->broken, "%s", invariant);
+    printf("%s is broken with seed %" PRIu64 " at %.6f s: ", invariant, sim->seed,
+           (double)sim_now_us() / SIM_SECOND_US);
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+    (void)putchar('\n');
+    (void)fflush(stdout);
+}

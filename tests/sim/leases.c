@@ -1,0 +1,514 @@
+#include "tests/sim/leases.h"
+
+#include "tests/sim/broker.h"
+#include "tests/sim/bus.h"
+#include "tests/sim/check.h"
+#include "tests/sim/net.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    LEASES_MAX = 256,
+    WISHES_MAX = 256,
+    HELD_MAX = 64,
+    RESOURCES_MAX = 4,
+    RESOURCE_NAME_MAX = 64,
+    PAUSE_MAX_MS = 15 * 60 * 1000,
+    KEPT_MS = 300 * 1000, // leases are remembered so long after their end
+};
+
+// A lease, as the broker has said.
+struct lease {
+    uint64_t token;    // 0: the place is free
+    uint64_t claim;    // for which
+    bool exclusive;    // its mode
+    uint32_t resource; // index
+    struct node *node; // that asked
+    uint64_t instance; // of that
+    uint64_t life;     // of the broker that renewed it last
+    uint64_t update;   // that must be durable before its grant is told; 0: none
+    int64_t end_ms;    // of the broker's clock, at which it takes it for ended
+    int64_t delay_ms;  // that the broker adds to it
+    int64_t settle_ms; // and the holder wants added
+    bool given_back;   // its holder has done with it, and says so
+    bool released;     // that has reached the broker
+    bool revoked;      // its renewals are refused
+};
+
+// A wish for one, as the broker has it.
+struct wish {
+    uint64_t claim;    // 0: the place is free
+    uint64_t peer, id; // of the last request
+    bool exclusive;    // its mode
+    uint32_t resource; // index
+    uint64_t life;     // of the broker that was asked last
+    int64_t asked_ms;  // when, by that broker's clock
+    int64_t poll_ms;   // it asks again after
+    uint64_t ticket;   // its place; 0: not known yet
+    bool unsure;       // it may have lost that place by its silence
+    int64_t settle_ms; // as in the lease
+    struct node *node; // that asked
+};
+
+// A lease in somebody's hands.
+struct held {
+    struct node *node; // NULL: the place is free
+    uint64_t claim;
+    uint64_t token;
+};
+
+static struct {
+    struct lease leases[LEASES_MAX];
+    struct wish wishes[WISHES_MAX];
+    struct held held[HELD_MAX];
+    char resources[RESOURCES_MAX][RESOURCE_NAME_MAX];
+    bool paused[RESOURCES_MAX];
+    int64_t paused_us[RESOURCES_MAX]; // since
+    uint64_t token_max;               // the greatest ever granted
+    uint64_t process[SIM_NODES_MAX];  // of each node, as its last Hello said
+} all;
+
+void leases_init(void)
+{
+    memset(&all, 0, sizeof all);
+}
+
+static uint32_t resource_of(const char *name)
+{
+    uint32_t i = 0;
+    while (i < RESOURCES_MAX && all.resources[i][0] != '\0' && strcmp(all.resources[i], name) != 0)
+        i++;
+    assert(i < RESOURCES_MAX);
+    (void)snprintf(all.resources[i], sizeof all.resources[i], "%s", name);
+    return i;
+}
+
+static const struct config_resource *config_of(uint32_t resource)
+{
+    return config_resource(broker_config(), all.resources[resource], NULL);
+}
+
+static struct lease *find_token(uint64_t token)
+{
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        if (token != 0 && all.leases[i].token == token)
+            return &all.leases[i];
+    }
+    return NULL;
+}
+
+static struct wish *find_request(uint64_t peer, uint64_t id)
+{
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        if (all.wishes[i].claim != 0 && all.wishes[i].peer == peer && all.wishes[i].id == id)
+            return &all.wishes[i];
+    }
+    return NULL;
+}
+
+static struct wish *find_claim(uint64_t claim)
+{
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        if (claim != 0 && all.wishes[i].claim == claim)
+            return &all.wishes[i];
+    }
+    return NULL;
+}
+
+// When a lease has surely ended, if it was not given back. A settle time that is not longer than the delay is
+// not kept over the broker's lives: the delay stands for it.
+static int64_t free_ms(const struct lease *lease)
+{
+    const bool kept = lease->life == sim->broker->life || lease->settle_ms > lease->delay_ms;
+    return lease->end_ms + lease->delay_ms + (kept ? lease->settle_ms : 0);
+}
+
+static int64_t now_ms(void)
+{
+    return node_boot_ms(sim->broker);
+}
+
+static int64_t larger(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+static bool is_over(const struct lease *lease)
+{
+    return lease->released || now_ms() >= free_ms(lease);
+}
+
+static bool is_waiting(const struct wish *wish, const struct core_event *event)
+{
+    return wish->claim != 0 && wish->life == sim->broker->life &&
+           event->boot_ms <= wish->asked_ms + 2 * wish->poll_ms;
+}
+
+// ---------------------------------------------------------------- grants
+
+static struct lease *vacant_lease(void)
+{
+    struct lease *oldest = &all.leases[0];
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        struct lease *lease = &all.leases[i];
+        if (lease->token == 0 || (lease->released && lease->end_ms + KEPT_MS < now_ms()))
+            return lease;
+        oldest = lease->end_ms < oldest->end_ms ? lease : oldest;
+    }
+    assert(is_over(oldest));
+    return oldest;
+}
+
+// Nobody who asked for the ERP before waits longer than the one who got it.
+static void check_line(const struct wish *granted, const struct core_event *event)
+{
+    const uint64_t ticket = granted->ticket != 0 ? granted->ticket : UINT64_MAX;
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        const struct wish *other = &all.wishes[i];
+        if (other != granted && other->exclusive && other->resource == granted->resource &&
+            is_waiting(other, event) && !other->unsure && other->ticket != 0 && other->ticket < ticket)
+            check_broken("I7",
+                         "claim %" PRIx64 " was granted before claim %" PRIx64 " with the ticket %" PRIu64,
+                         granted->claim, other->claim, other->ticket);
+    }
+}
+
+static void check_others(const struct wish *granted, uint64_t token)
+{
+    const struct config_resource *config = config_of(granted->resource);
+    uint32_t shared = 0;
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        const struct lease *other = &all.leases[i];
+        if (other->token == 0 || other->token == token || other->resource != granted->resource ||
+            is_over(other))
+            continue;
+        if (granted->exclusive || other->exclusive)
+            check_broken(granted->exclusive && !other->exclusive ? "I4" : "I2",
+                         "%s lease %" PRIu64 " was granted %" PRId64 " ms before %s lease %" PRIu64
+                         " of %s had surely ended",
+                         granted->exclusive ? "exclusive" : "shared", token, free_ms(other) - now_ms(),
+                         other->exclusive ? "exclusive" : "shared", other->token, other->node->name);
+        shared++;
+    }
+    if (!granted->exclusive && config != NULL && shared >= config->capacity)
+        check_broken("I2", "shared lease %" PRIu64 " was granted beside %" PRIu32 " others", token, shared);
+    if (!granted->exclusive && all.paused[granted->resource])
+        check_broken("I5", "shared lease %" PRIu64 " was granted in a pause", token);
+}
+
+static void on_granted(const struct core_event *event, struct wish *wish, const Sb__Granted *granted,
+                       uint64_t update)
+{
+    const struct config_resource *config = config_of(wish->resource);
+    const int64_t end_ms = event->boot_ms + granted->ttl_ms;
+    struct lease *lease = find_token(granted->token);
+    if (lease == NULL) {
+        if (granted->token <= all.token_max)
+            check_broken("I3", "token %" PRIu64 " was granted after %" PRIu64, granted->token, all.token_max);
+        all.token_max = granted->token;
+        check_others(wish, granted->token);
+        if (wish->exclusive)
+            check_line(wish, event);
+        lease = vacant_lease();
+        *lease = (struct lease){.token = granted->token,
+                                .claim = wish->claim,
+                                .exclusive = wish->exclusive,
+                                .resource = wish->resource,
+                                .node = wish->node,
+                                .instance = wish->node->instance,
+                                .delay_ms = config != NULL ? config->grant_delay_ms : 0,
+                                .settle_ms = wish->settle_ms};
+    } else if (lease->claim != wish->claim) {
+        check_broken("I3", "token %" PRIu64 " was given to two claims", granted->token);
+    }
+    lease->released = false; // nobody was told of it before, or its holder asks again
+    lease->update = update;
+    lease->life = sim->broker->life;
+    lease->end_ms = larger(lease->end_ms, end_ms);
+    wish->claim = 0;
+}
+
+// ---------------------------------------------------------------- requests and what they are answered
+
+static void on_acquire(const struct core_event *event, struct node *node)
+{
+    const Sb__Acquire *acquire = event->request.request->acquire;
+    sim_trace("is asked by %s for claim %" PRIx64 ", ticket %" PRIu64, node->name, acquire->claim,
+              acquire->ticket);
+    struct wish *wish = find_claim(acquire->claim);
+    for (size_t i = 0; wish == NULL && i < WISHES_MAX; i++) {
+        if (all.wishes[i].claim == 0) {
+            wish = &all.wishes[i];
+            *wish = (struct wish){.claim = acquire->claim, .ticket = acquire->ticket, .unsure = true};
+        }
+    }
+    assert(wish != NULL);
+    wish->unsure = wish->unsure || !is_waiting(wish, event);
+    wish->peer = event->request.peer;
+    wish->id = event->request.request->id;
+    wish->exclusive = acquire->mode == SB__MODE__MODE_EXCLUSIVE;
+    wish->resource = resource_of(acquire->resource);
+    wish->life = sim->broker->life;
+    wish->asked_ms = event->boot_ms;
+    wish->poll_ms = acquire->poll_ms;
+    // A sync's settle time is that of the config in which its run began, which may be an earlier one.
+    wish->settle_ms = wish->exclusive || sim->changes == 0 ? acquire->settle_ms : 0;
+    wish->node = node;
+}
+
+static void on_renewed(const struct core_event *event, const Sb__Renewed *renewed)
+{
+    const Sb__Renew *renew = event->request.request->renew;
+    struct lease *lease = find_token(renew->token);
+    if (lease == NULL)
+        return; // remembered no longer
+    if (lease->revoked)
+        check_broken("I4", "lease %" PRIu64 " was renewed after it was revoked", lease->token);
+    if (lease->released)
+        check_broken("I2", "lease %" PRIu64 " was renewed after it was given back", lease->token);
+    lease->life = sim->broker->life;
+    lease->update = 0;
+    lease->end_ms = larger(lease->end_ms, event->boot_ms + renewed->ttl_ms);
+}
+
+// Another process of an instance: the one before waits for nothing any more, and its leases end now, but for
+// those that the new one names.
+static void on_hello(const Sb__Hello *hello, struct node *node)
+{
+    if (all.process[node->index] == hello->process)
+        return;
+    all.process[node->index] = hello->process;
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        if (all.wishes[i].node == node)
+            all.wishes[i].claim = 0;
+    }
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        struct lease *lease = &all.leases[i];
+        bool named = false;
+        if (lease->token == 0 || lease->instance != hello->instance)
+            continue;
+        for (size_t j = 0; j < hello->n_leases; j++)
+            named = named || hello->leases[j]->token == lease->token;
+        if (!named && lease->end_ms > now_ms())
+            lease->end_ms = now_ms();
+    }
+}
+
+static void release_claim(uint64_t claim)
+{
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        struct lease *lease = &all.leases[i];
+        if (lease->claim == claim && lease->token != 0 &&
+            (lease->given_back || now_ms() <= lease->end_ms + lease->delay_ms))
+            lease->released = true;
+    }
+}
+
+// A request that was granted at once, whatever its kind.
+static void on_done(const struct core_event *event, struct node *node, const Sb__Reply *reply)
+{
+    const Sb__Request *request = event->request.request;
+    struct lease *lease = NULL;
+    switch (request->body_case) {
+    case SB__REQUEST__BODY_HELLO: on_hello(request->hello, node); break;
+    case SB__REQUEST__BODY_RENEW:
+        if (reply->body_case == SB__REPLY__BODY_RENEWED)
+            on_renewed(event, reply->renewed);
+        break;
+    case SB__REQUEST__BODY_RELEASE:
+        lease = find_token(request->release->token);
+        if (lease != NULL)
+            release_claim(lease->claim);
+        break;
+    case SB__REQUEST__BODY_WITHDRAW: release_claim(request->withdraw->claim); break;
+    case SB__REQUEST__BODY_REVOKE:
+        lease = find_token(request->revoke->token);
+        if (lease != NULL)
+            lease->revoked = true;
+        break;
+    default: break;
+    }
+}
+
+static void place_told(struct wish *wish, const Sb__Waiting *waiting)
+{
+    wish->ticket = waiting->ticket;
+    wish->unsure = false;
+}
+
+// Whoever does not ask just now may have been refused with it, and hears of that later.
+static void on_refused(struct wish *refused)
+{
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        struct wish *other = &all.wishes[i];
+        other->unsure = other->unsure || (refused->exclusive && other->resource == refused->resource);
+    }
+    refused->claim = 0;
+}
+
+static void trace_answer(const struct wish *wish, const Sb__Reply *reply)
+{
+    if (reply->body_case == SB__REPLY__BODY_GRANTED)
+        sim_trace("grants %s claim %" PRIx64 " as lease %" PRIu64, wish->node->name, wish->claim,
+                  reply->granted->token);
+    else if (reply->body_case == SB__REPLY__BODY_WAITING)
+        sim_trace("lets %s wait for claim %" PRIx64 ", ticket %" PRIu64, wish->node->name, wish->claim,
+                  reply->waiting->ticket);
+    else
+        sim_trace("refuses %s claim %" PRIx64 ": %s", wish->node->name, wish->claim, reply->text);
+}
+
+static void on_reply(const struct core_event *event, struct node *node, const struct core_reply *reply,
+                     uint64_t number)
+{
+    struct wish *wish = find_request(reply->peer, reply->reply->id);
+    if (wish != NULL) {
+        trace_answer(wish, reply->reply);
+        if (reply->reply->body_case == SB__REPLY__BODY_GRANTED)
+            on_granted(event, wish, reply->reply->granted, reply->durable ? number : 0);
+        else if (reply->reply->body_case == SB__REPLY__BODY_WAITING)
+            place_told(wish, reply->reply->waiting);
+        else
+            on_refused(wish);
+        return;
+    }
+    if (event->kind == CORE_EVENT_REQUEST && reply->peer == event->request.peer &&
+        reply->reply->id == event->request.request->id && reply->reply->code == SB__CODE__CODE_OK)
+        on_done(event, node, reply->reply);
+}
+
+static void on_publications(const struct core_update *update, bool ends)
+{
+    const char *const prefix = ends ? "resume." : "pause.";
+    for (size_t i = 0; i < update->publication_count; i++) {
+        const struct core_publication *publication = &update->publications[i];
+        if (strncmp(publication->topic, prefix, strlen(prefix)) != 0)
+            continue;
+        const uint32_t resource = resource_of(publication->topic + strlen(prefix));
+        if (!ends && !all.paused[resource])
+            all.paused_us[resource] = sim_now_us();
+        all.paused[resource] = !ends;
+    }
+}
+
+void leases_broker_started(void)
+{
+    memset(all.paused, 0, sizeof all.paused);
+}
+
+void leases_broker_ended(uint64_t durable)
+{
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        struct lease *lease = &all.leases[i];
+        if (lease->life == sim->broker->life && lease->update > durable)
+            lease->released = true;
+    }
+}
+
+void leases_step(const struct core_event *event, const struct core_update *update, uint64_t number)
+{
+    struct node *node = NULL;
+    if (event->kind == CORE_EVENT_REQUEST) {
+        node = net_node(event->request.peer);
+        if (event->request.request->body_case == SB__REQUEST__BODY_ACQUIRE)
+            on_acquire(event, node);
+        else if (event->request.request->body_case == SB__REQUEST__BODY_WITHDRAW) {
+            struct wish *wish = find_claim(event->request.request->withdraw->claim);
+            if (wish != NULL)
+                wish->claim = 0;
+        }
+    }
+    on_publications(update, true);
+    for (size_t i = 0; i < update->reply_count; i++)
+        on_reply(event, node, &update->replies[i], number);
+    on_publications(update, false);
+}
+
+// ---------------------------------------------------------------- what the holders believe
+
+void leases_held(struct node *node, uint64_t claim, uint64_t token)
+{
+    size_t i = 0;
+    while (i < HELD_MAX && all.held[i].node != NULL)
+        i++;
+    assert(i < HELD_MAX);
+    all.held[i] = (struct held){.node = node, .claim = claim, .token = token};
+}
+
+void leases_forget(struct node *node)
+{
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        if (all.held[i].node == node)
+            all.held[i].node = NULL;
+    }
+}
+
+static int64_t left_ms(const struct held *held)
+{
+    return held->node != NULL ? syncbus_left_ms(held->node->client, held->claim) : 0;
+}
+
+void leases_given_back(uint64_t claim)
+{
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        if (all.leases[i].claim == claim)
+            all.leases[i].given_back = true;
+    }
+}
+
+bool leases_in_hand(const struct node *node)
+{
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        if (all.held[i].node == node && left_ms(&all.held[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_held(const struct held *held, int64_t left)
+{
+    const struct node *node = held->node;
+    const struct lease *lease = find_token(held->token);
+    assert(lease != NULL);
+    const int64_t end_us = node_true_us(node, node_boot_ms(node) + left);
+    const int64_t broker_us = node_true_us(sim->broker, lease->end_ms);
+    if (end_us >= broker_us)
+        check_broken("I9", "%s believes in lease %" PRIu64 " for %.3f s longer than the broker", node->name,
+                     held->token, (double)(end_us - broker_us) / SIM_SECOND_US);
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        const struct held *other = &all.held[i];
+        if (other == held || left_ms(other) <= 0)
+            continue;
+        const struct lease *theirs = find_token(other->token);
+        if (theirs->resource == lease->resource && (theirs->exclusive || lease->exclusive))
+            check_broken("I2",
+                         "%s holds lease %" PRIu64 " and %s holds lease %" PRIu64 ", and one is exclusive",
+                         node->name, held->token, other->node->name, other->token);
+    }
+}
+
+void leases_check(const struct node *node)
+{
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        struct held *held = &all.held[i];
+        if (held->node != node)
+            continue;
+        const int64_t left = left_ms(held);
+        if (left > 0)
+            check_held(held, left);
+        else
+            held->node = NULL;
+    }
+}
+
+void leases_check_end(void)
+{
+    for (size_t i = 0; i < RESOURCES_MAX; i++) {
+        if (all.paused[i] && sim_now_us() - all.paused_us[i] > (int64_t)PAUSE_MAX_MS * SIM_MS_US)
+            check_broken("I6", "a pause of %s goes on since %.0f s", all.resources[i],
+                         (double)(sim_now_us() - all.paused_us[i]) / SIM_SECOND_US);
+    }
+}
