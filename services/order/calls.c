@@ -318,6 +318,11 @@ void calls_answer(const struct calls *self, const struct syncbus_notice *notice)
 {
     struct fault fault = {.err = ERR_OK};
     uint64_t call = notice->call;
+    (void)line_stopped(self->line, &fault);
+    if (fault.err != ERR_OK) { // what memory says is not what the book has
+        refuse(self, call, fault.err, &fault);
+        return;
+    }
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         if (strcmp(notice->method, methods[i].name) != 0)
             continue;

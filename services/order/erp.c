@@ -26,7 +26,7 @@ struct erp {
     bool asks;                          // it is a question
     bool sent;                          // its first byte may have left
     int64_t sent_ms;                    // BOOTTIME of that
-    erp_may_send *may_send;             // asked just before; NULL for questions
+    erp_may_send *may_send;             // asked just before
     void *arg;                          // for may_send
     char error[CURL_ERROR_SIZE];        // curl's own words
 };
@@ -63,7 +63,7 @@ static int on_ready(void *arg, char *remote, char *local, int remote_port, int l
     (void)remote_port;
     (void)local_port;
     struct erp *self = arg;
-    if (self->may_send != NULL && !self->may_send(self->arg))
+    if (!self->may_send(self->arg))
         return CURL_PREREQFUNC_ABORT;
     self->sent = true;
     self->sent_ms = clock_boot_ms();
@@ -154,9 +154,10 @@ enum err erp_place(struct erp *self, const char *key, const char *body, uint64_t
     return start(self, err);
 }
 
-enum err erp_ask(struct erp *self, const char *key, uint64_t token)
+enum err erp_ask(struct erp *self, const char *key, uint64_t token, erp_may_send *may_send, void *arg)
 {
-    self->may_send = NULL;
+    self->may_send = may_send;
+    self->arg = arg;
     enum err err = begin(self, key, token, true);
     char *escaped = err ? NULL : curl_easy_escape(self->easy, key, 0);
     if (err == ERR_OK && escaped == NULL)

@@ -47,7 +47,7 @@ enum err erp_place(struct erp *self, const char *key, const char *body, uint64_t
 
 // Begins to ask for an order by its key; errors alike.
 SB_MUST_CHECK
-enum err erp_ask(struct erp *self, const char *key, uint64_t token);
+enum err erp_ask(struct erp *self, const char *key, uint64_t token, erp_may_send *may_send, void *arg);
 
 // True if `easy` is the request under way.
 bool erp_is(const struct erp *self, const CURL *easy);

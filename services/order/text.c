@@ -142,11 +142,14 @@ enum err text_placed_id(const char *data, size_t size, char ret_id[TEXT_ERP_ID_M
     return found ? ERR_OK : ERR_NOT_FOUND;
 }
 
-static bool has_key(struct json_object *item, const char *key)
+// The key of an order that the ERP lists; NULL if it says none.
+static const char *key_of(struct json_object *item)
 {
     struct json_object *name = NULL;
-    return json_object_object_get_ex(item, "key", &name) && json_object_is_type(name, json_type_string) &&
-           strcmp(json_object_get_string(name), key) == 0;
+    const bool there = json_object_is_type(item, json_type_object) &&
+                       json_object_object_get_ex(item, "key", &name) &&
+                       json_object_is_type(name, json_type_string);
+    return there ? json_object_get_string(name) : NULL;
 }
 
 enum err text_found_id(const char *data, size_t size, const char *key, char ret_id[TEXT_ERP_ID_MAX + 1])
@@ -157,9 +160,10 @@ enum err text_found_id(const char *data, size_t size, const char *key, char ret_
     size_t count = err == ERR_NOT_FOUND ? json_object_array_length(list) : 0;
     for (size_t i = 0; i < count && err == ERR_NOT_FOUND; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
-        if (!json_object_is_type(item, json_type_object))
+        const char *name = key_of(item);
+        if (name == NULL) // whose order this is cannot be said: the list settles nothing
             err = ERR_INVALID;
-        else if (has_key(item, key))
+        else if (strcmp(name, key) == 0)
             err = take_id(item, ret_id) ? ERR_OK : ERR_INVALID;
     }
     json_object_put(list);

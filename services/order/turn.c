@@ -119,9 +119,13 @@ static void acquire(struct line *self, struct open_order *order)
         follow(self, ORDER_EVENT_REFUSED);
 }
 
+// A connection may come to stand long after it was asked for: the lease must still be there, and ample for an
+// order.
 static bool may_send(void *arg)
 {
     const struct line *self = arg;
+    if (self->current->machine.state == ORDER_ASKING)
+        return syncbus_left_ms(service_client(self->service), self->current->claim) > 0;
     return turn_is_ample(self, self->current);
 }
 
@@ -131,7 +135,7 @@ static void start_request(struct line *self, struct open_order *order, bool asks
     assert(self->current == NULL);
     self->current = order;
     enum err err = asks
-                       ? erp_ask(self->erp, key, order->machine.token)
+                       ? erp_ask(self->erp, key, order->machine.token, may_send, self)
                        : erp_place(self->erp, key, order->stored->body, order->machine.token, may_send, self);
     if (err == ERR_OK)
         return;

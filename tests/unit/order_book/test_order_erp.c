@@ -123,7 +123,7 @@ static void place_with(const char *answer)
 static void ask_with(const char *answer)
 {
     serve(answer);
-    assert_int_equal(erp_ask(erp, "K/1&x", 43), ERR_OK);
+    assert_int_equal(erp_ask(erp, "K/1&x", 43, yes, NULL), ERR_OK);
     finish();
     pthread_join(thread, NULL);
 }
@@ -200,6 +200,12 @@ static void an_order_that_may_not_be_sent_any_more_is_not_though_the_connection_
     (void)state;
     serve("");
     assert_int_equal(erp_place(erp, "K-1", "{}", 42, no, NULL), ERR_OK);
+    finish();
+    pthread_join(thread, NULL);
+    assert_false(result.sent);
+    assert_string_equal(request, "");
+    serve("");
+    assert_int_equal(erp_ask(erp, "K-1", 42, no, NULL), ERR_OK);
     finish();
     pthread_join(thread, NULL);
     assert_false(result.sent);

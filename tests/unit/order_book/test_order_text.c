@@ -126,8 +126,17 @@ static void a_search_tells_found_not_found_or_nothing(void **state)
     assert_string_equal(id, "E-1");
     assert_int_equal(found("[]", id), ERR_NOT_FOUND);
     assert_int_equal(found("[{\"id\":\"E-9\",\"key\":\"k\"}]", id), ERR_NOT_FOUND);
-    static const char *const bad[] = {"",     "{}", "[", "[1]", "null", "<html></html>", "[{\"key\":\"K\"}]",
-                                      "[] []"};
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "[",
+                                      "[1]",
+                                      "null",
+                                      "<html></html>",
+                                      "[{\"key\":\"K\"}]",
+                                      "[] []",
+                                      "[{}]",
+                                      "[{\"id\":\"E-1\"}]",
+                                      "[{\"id\":\"E-1\",\"key\":7}]"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(found(bad[i], id), ERR_INVALID);
 }
