@@ -32,7 +32,7 @@ struct erp {
     bool asks;                          // it is a question
     bool sent;                          // its first byte has left
     int64_t sent_ms;                    // BOOTTIME of that
-    erp_may_send *may_send;             // asked just before; NULL for questions
+    erp_may_send *may_send;             // asked just before
     void *arg;                          // for may_send
 };
 
@@ -85,7 +85,7 @@ static void send_now(struct erp *self)
 {
     struct node *node = self->node;
     self->connecting = false;
-    if (self->may_send != NULL && !self->may_send(self->arg)) {
+    if (!self->may_send(self->arg)) {
         ended(self, CURLE_ABORTED_BY_CALLBACK);
         return;
     }
@@ -166,9 +166,10 @@ enum err erp_place(struct erp *self, const char *key, const char *body, uint64_t
     return ERR_OK;
 }
 
-enum err erp_ask(struct erp *self, const char *key, uint64_t token)
+enum err erp_ask(struct erp *self, const char *key, uint64_t token, erp_may_send *may_send, void *arg)
 {
-    self->may_send = NULL;
+    self->may_send = may_send;
+    self->arg = arg;
     begin(self, key, token, true);
     return ERR_OK;
 }

@@ -12,6 +12,9 @@
 // Nothing of a run, not even its place in the queue, takes longer than this in a world without faults.
 static const int64_t STANDSTILL_US = INT64_C(20) * 60 * SIM_SECOND_US;
 
+// Nor does a result wait for longer to be acknowledged.
+static const int64_t ACKNOWLEDGED_US = INT64_C(60) * SIM_SECOND_US;
+
 // A run and a service may each go by another config than the one that is in force, so that the ERP keeps the
 // least of all promises.
 static void take_promise(struct sync_own *own)
@@ -131,9 +134,9 @@ void sync_node_check_end(void)
         if (!is_sync(node) || !node->up || config_job(sim->config, own->job, NULL) == NULL)
             continue;
         const int64_t still_us = sim_now_us() - own->moved_us;
-        if (sync_disk_reports(own->disk) > 0)
-            check_broken("I6", "job %s: %zu results wait for their acknowledgement", own->job,
-                         sync_disk_reports(own->disk));
+        const size_t waiting = sync_disk_reports(own->disk, sim_now_us() - ACKNOWLEDGED_US);
+        if (waiting > 0)
+            check_broken("I6", "job %s: %zu results wait for their acknowledgement", own->job, waiting);
         if (!node->handler->idle(node->arg) && still_us > STANDSTILL_US)
             check_broken("I6", "job %s: its run has not moved for %" PRId64 " s", own->job,
                          still_us / SIM_SECOND_US);

@@ -27,7 +27,7 @@ struct sync_own {
 struct sync_disk *sync_disk_new(void);
 void sync_disk_free(struct sync_disk *self);
 
-// How many results on it wait to be acknowledged.
-size_t sync_disk_reports(const struct sync_disk *self);
+// How many results that were stored before then wait to be acknowledged.
+size_t sync_disk_reports(const struct sync_disk *self, int64_t before_us);
 
 #endif

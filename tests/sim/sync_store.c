@@ -25,6 +25,7 @@ struct waiting_report {
     uint32_t attempt;        // of the run
     Sb__Result result;       // without its error
     char reason[REASON_MAX]; // its error
+    int64_t stored_us;       // when
 };
 
 // Changes that were not published.
@@ -72,9 +73,12 @@ void sync_disk_free(struct sync_disk *self)
     free(self);
 }
 
-size_t sync_disk_reports(const struct sync_disk *self)
+size_t sync_disk_reports(const struct sync_disk *self, int64_t before_us)
 {
-    return self->report_count;
+    size_t count = 0;
+    for (size_t i = 0; i < self->report_count; i++)
+        count += self->reports[i].stored_us < before_us ? 1 : 0;
+    return count;
 }
 
 // ---------------------------------------------------------------- commits
@@ -133,7 +137,8 @@ static void put_result(struct delta *self, const struct delta_run *run, const Sb
     disk->last_run = run->run;
     disk->last_attempt = run->attempt;
     struct waiting_report *report = add_report(disk);
-    *report = (struct waiting_report){.run = run->run, .attempt = run->attempt, .result = *result};
+    *report = (struct waiting_report){
+        .run = run->run, .attempt = run->attempt, .result = *result, .stored_us = sim_now_us()};
     (void)snprintf(report->reason, sizeof report->reason, "%s", reason);
     sim_trace("stores: run %" PRIu64 " attempt %" PRIu32 " ok %d token %" PRIu64 " seq %" PRIu64, run->run,
               run->attempt, result->ok, run->token, result->last_seq);
