@@ -114,8 +114,10 @@ int syncbus_next(syncbus_client_t *self, struct syncbus_notice *ret)
         sim_trace("has lease %" PRIu64, ret->token);
         leases_held(self->node, ret->claim, ret->token);
     }
-    if (ret->kind == SYNCBUS_LOST)
+    if (ret->kind == SYNCBUS_LOST) {
         sim_trace("has lost lease %" PRIu64 ": %s", ret->token, ret->text);
+        leases_lost(self->node, ret->claim);
+    }
     return 1;
 }
 
@@ -147,15 +149,14 @@ uint64_t syncbus_acquire(syncbus_client_t *self, const struct syncbus_wish *wish
 
 void syncbus_withdraw(syncbus_client_t *self, uint64_t claim)
 {
-    leases_given_back(claim);
+    leases_given_back(self->node, claim);
     session_withdraw(self->session, now_ms(self), claim);
     push(self);
 }
 
 void syncbus_release(syncbus_client_t *self, uint64_t claim, bool yielded)
 {
-    if (syncbus_left_ms(self, claim) > 0)
-        leases_given_back(claim);
+    leases_given_back(self->node, claim);
     session_release(self->session, now_ms(self), claim, yielded);
     push(self);
 }

@@ -297,12 +297,13 @@ static void on_hello(const Sb__Hello *hello, struct node *node)
     }
 }
 
-static void release_claim(uint64_t claim)
+// It is given back in time, or by a holder who had done with it before its end: `done`.
+static void release_claim(uint64_t claim, bool done)
 {
     for (size_t i = 0; i < LEASES_MAX; i++) {
         struct lease *lease = &all.leases[i];
         if (lease->claim == claim && lease->token != 0 &&
-            (lease->given_back || now_ms() <= lease->end_ms + lease->delay_ms))
+            (done || now_ms() <= lease->end_ms + lease->delay_ms))
             lease->released = true;
     }
 }
@@ -321,9 +322,9 @@ static void on_done(const struct core_event *event, struct node *node, const Sb_
     case SB__REQUEST__BODY_RELEASE:
         lease = find_token(request->release->token);
         if (lease != NULL)
-            release_claim(lease->claim);
+            release_claim(lease->claim, lease->given_back);
         break;
-    case SB__REQUEST__BODY_WITHDRAW: release_claim(request->withdraw->claim); break;
+    case SB__REQUEST__BODY_WITHDRAW: release_claim(request->withdraw->claim, true); break;
     case SB__REQUEST__BODY_REVOKE:
         lease = find_token(request->revoke->token);
         if (lease != NULL)
@@ -451,18 +452,35 @@ static int64_t left_ms(const struct held *held)
     return held->node != NULL ? syncbus_left_ms(held->node->client, held->claim) : 0;
 }
 
-void leases_given_back(uint64_t claim)
+static struct held *find_held(const struct node *node, uint64_t claim)
 {
-    for (size_t i = 0; i < LEASES_MAX; i++) {
-        if (all.leases[i].claim == claim)
-            all.leases[i].given_back = true;
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        if (all.held[i].node == node && all.held[i].claim == claim)
+            return &all.held[i];
     }
+    return NULL;
+}
+
+void leases_lost(const struct node *node, uint64_t claim)
+{
+    struct held *held = find_held(node, claim);
+    if (held != NULL)
+        held->node = NULL;
+}
+
+void leases_given_back(const struct node *node, uint64_t claim)
+{
+    struct held *held = find_held(node, claim);
+    struct lease *lease = held != NULL ? find_token(held->token) : NULL;
+    if (lease != NULL)
+        lease->given_back = true;
+    leases_lost(node, claim);
 }
 
 bool leases_in_hand(const struct node *node)
 {
     for (size_t i = 0; i < HELD_MAX; i++) {
-        if (all.held[i].node == node && left_ms(&all.held[i]) > 0)
+        if (all.held[i].node == node)
             return true;
     }
     return false;
@@ -499,8 +517,6 @@ void leases_check(const struct node *node)
         const int64_t left = left_ms(held);
         if (left > 0)
             check_held(held, left);
-        else
-            held->node = NULL;
     }
 }
 

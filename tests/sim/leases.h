@@ -23,10 +23,12 @@ void leases_step(const struct core_event *event, const struct core_update *updat
 void leases_held(struct node *node, uint64_t claim, uint64_t token);
 void leases_forget(struct node *node);
 
-// The client gives up a wish or gives back its lease, of its own will and with nothing at work any more.
-void leases_given_back(uint64_t claim);
+// It hears that a lease is over, or gives back what it has, of its own will and with nothing at work any
+// more. A claim that it has no lease of is fine.
+void leases_lost(const struct node *node, uint64_t claim);
+void leases_given_back(const struct node *node, uint64_t claim);
 
-// Whether the node believes in a lease now.
+// Whether the node has a lease, as far as it was told.
 bool leases_in_hand(const struct node *node);
 
 // Looks at what the node believes to hold now.
