@@ -115,10 +115,11 @@ static void time_out_before_it(struct plan *plan, int64_t limit_us)
 
 static void garble(struct plan *plan)
 {
-    static const char *const bodies[] = {"", "<html>maintenance</html>", "{\"id\":", "{}", "[1]", "null"};
+    static const char *const bodies[] = {"",    "<html>maintenance</html>", "{\"id\":", "{}", "[1]", "null",
+                                         "[{}]"};
     say(plan, ONE_OF(200, 201, 204), sim_chance(500000));
     plan->named = false;
-    snprintf(plan->answer.body, sizeof plan->answer.body, "%s", bodies[sim_between(0, 5)]);
+    snprintf(plan->answer.body, sizeof plan->answer.body, "%s", bodies[sim_between(0, 6)]);
 }
 
 // Part of the answer comes, and then the connection breaks.

@@ -33,6 +33,7 @@ struct lease {
     int64_t end_ms;    // of the broker's clock, at which it takes it for ended
     int64_t delay_ms;  // that the broker adds to it
     int64_t settle_ms; // and the holder wants added
+    bool told;         // its holder knows of it, and may work
     bool given_back;   // its holder has done with it, and says so
     bool released;     // that has reached the broker
     bool revoked;      // its renewals are refused
@@ -322,7 +323,7 @@ static void on_done(const struct core_event *event, struct node *node, const Sb_
     case SB__REQUEST__BODY_RELEASE:
         lease = find_token(request->release->token);
         if (lease != NULL)
-            release_claim(lease->claim, lease->given_back);
+            release_claim(lease->claim, lease->given_back || !lease->told);
         break;
     case SB__REQUEST__BODY_WITHDRAW: release_claim(request->withdraw->claim, true); break;
     case SB__REQUEST__BODY_REVOKE:
@@ -437,6 +438,9 @@ void leases_held(struct node *node, uint64_t claim, uint64_t token)
         i++;
     assert(i < HELD_MAX);
     all.held[i] = (struct held){.node = node, .claim = claim, .token = token};
+    struct lease *lease = find_token(token);
+    assert(lease != NULL);
+    lease->told = true;
 }
 
 void leases_forget(struct node *node)

@@ -229,16 +229,18 @@ static int by_key(const void *one, const void *other)
     return strcmp((*first)->key, (*second)->key);
 }
 
-enum err book_read(struct book *self, const char *after, book_reader *reader, void *arg, struct fault *fault)
+// Those of that status, or all (UNSPECIFIED), in order of their keys.
+static enum err read_all(const struct book *self, const char *after, Sb__OrderStatus status,
+                         book_reader *reader, void *arg)
 {
-    (void)fault;
     const struct keys *keys = &self->disk->entries;
     const struct entry **entries = calloc(keys->count + 1, sizeof *entries);
     size_t count = 0;
     assert(entries != NULL);
     for (size_t i = 0; i < keys->capacity; i++) {
         const struct entry *entry = keys->slots[i].value;
-        if (entry != NULL && strcmp(entry->key, after) > 0)
+        if (entry != NULL && strcmp(entry->key, after) > 0 &&
+            (status == SB__ORDER_STATUS__ORDER_STATUS_UNSPECIFIED || entry->status == status))
             entries[count++] = entry;
     }
     qsort(entries, count, sizeof entries[0], by_key);
@@ -246,6 +248,19 @@ enum err book_read(struct book *self, const char *after, book_reader *reader, vo
         ;
     free(entries);
     return ERR_OK;
+}
+
+enum err book_read(struct book *self, const char *after, book_reader *reader, void *arg, struct fault *fault)
+{
+    (void)fault;
+    return read_all(self, after, SB__ORDER_STATUS__ORDER_STATUS_UNSPECIFIED, reader, arg);
+}
+
+enum err book_read_persons(struct book *self, const char *after, book_reader *reader, void *arg,
+                           struct fault *fault)
+{
+    (void)fault;
+    return read_all(self, after, SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON, reader, arg);
 }
 
 // ---------------------------------------------------------------- writing
