@@ -112,6 +112,8 @@ static void wind_down(struct core *self, struct job *job)
     alerts_of_job_clear(self, job);
     holds_of_job_end(self, place);
     leave_sessions(self, place);
+    if (slots_leave(self, job->last_slot_ms))
+        meta_store(self, false);
     record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), NULL);
     record_add(self, CORE_TABLE_FIGURES, job->name, strlen(job->name), NULL);
     names_remove(&self->job_names, job->name);

@@ -69,6 +69,9 @@ int64_t jobs_deadline(const struct core *self);
 // ---------------------------------------------------------------- schedule.c: slots
 
 int64_t slot_after(const struct core_job_config *config, int64_t time_ms);
+// A job that had this last slot leaves the config for good; true if it is the latest of all that did, to be
+// stored.
+bool slots_leave(struct core *self, int64_t last_slot_ms);
 // Places a job on its grid, after its last slot or from now on; or on a grid that was changed.
 void schedule_place(struct core *self, struct job *job);
 void schedule_replace(struct core *self, struct job *job);

@@ -73,6 +73,7 @@ static void recover_job(struct core *self, const struct core_record *record)
     const Sb__StoredJob *stored = (const Sb__StoredJob *)record->value;
     struct job *job = job_find(self, stored->job);
     if (job == NULL) {
+        (void)slots_leave(self, stored->last_slot_ms);
         forget(self, record);
         return;
     }
@@ -171,24 +172,39 @@ static void recover_open_run(struct core *self, const Sb__StoredRun *stored)
 
 // ---------------------------------------------------------------- leases and owners
 
+static void forget_lease(struct core *self, const Sb__StoredLease *stored)
+{
+    uint8_t key[CORE_KEY_MAX];
+    const size_t size = key_number(key, stored->token);
+    record_add(self, CORE_TABLE_LEASE, key, size, NULL);
+}
+
+// A lease that cannot be kept is waited for instead, by a later life too if this one ends before. Its record
+// goes: it would come back to life with its job.
+static void wait_out(struct core *self, struct resource *resource, const Sb__StoredLease *stored)
+{
+    const int64_t life = stored->ttl_ms + stored->delay_ms + stored->settle_ms;
+    const int64_t until = self->boot_ms + life;
+    resource->recovering_until = until > resource->recovering_until ? until : resource->recovering_until;
+    self->ttl_before_ms = life > self->ttl_before_ms ? life : self->ttl_before_ms;
+    forget_lease(self, stored);
+}
+
 static void recover_lease(struct core *self, const Sb__StoredLease *stored)
 {
     struct resource *resource = resource_find(self, stored->resource);
     const struct job *job = stored->job[0] != '\0' ? job_find(self, stored->job) : NULL;
     const bool shared = stored->mode == SB__MODE__MODE_SHARED;
     if (resource == NULL) { // nobody is in its way, and it is in nobody's
-        uint8_t key[CORE_KEY_MAX];
-        const size_t size = key_number(key, stored->token);
-        record_add(self, CORE_TABLE_LEASE, key, size, NULL);
+        forget_lease(self, stored);
         return;
     }
     // Its holder counts with the ttl that it was told, whatever is configured today.
     const int64_t ttl = stored->ttl_ms;
     const int64_t delay = stored->delay_ms;
     if ((shared && job == NULL) || self->lease_count == LEASES_MAX ||
-        lease_by_claim(self, stored->claim) != NULL) { // it cannot be kept: it is waited for
-        const int64_t until = self->boot_ms + ttl + delay + stored->settle_ms;
-        resource->recovering_until = until > resource->recovering_until ? until : resource->recovering_until;
+        lease_by_claim(self, stored->claim) != NULL) {
+        wait_out(self, resource, stored);
         return;
     }
     resource->claimed = stored->token > resource->claimed ? stored->token : resource->claimed;
@@ -258,6 +274,7 @@ static void recover_meta(struct core *self, const Sb__StoredMeta *meta)
     if (meta == NULL)
         return;
     self->ttl_before_ms = meta->ttl_max_ms;
+    self->slots_gone_ms = meta->slots_gone_ms;
     if (meta->clean)
         return;
     // Leases of the life before may still be held: nothing is granted until the longest has ended.

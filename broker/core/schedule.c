@@ -170,13 +170,25 @@ static void start_job(struct core *self, struct job *job)
     job_touch(self, job);
 }
 
+bool slots_leave(struct core *self, int64_t last_slot_ms)
+{
+    if (last_slot_ms <= self->slots_gone_ms)
+        return false;
+    self->slots_gone_ms = last_slot_ms;
+    return true;
+}
+
 void schedule_place(struct core *self, struct job *job)
 {
     job->paced_boot = self->boot_ms;
     job->is_new = job->last_slot_ms == 0;
     job->known_since_ms = job->known_since_ms != 0 ? job->known_since_ms : self->wall_ms;
-    if (job->is_new) // its slots count from now on, and a later stop misses none
-        job->last_slot_ms = slot_after(&job->config, self->wall_ms) - job->config.every_ms;
+    // Its slots count from now on, and a later stop misses none. Where the clock stands before slots of a job
+    // that was removed, they count from there: this one may be the same job, and each slot has one outcome
+    // (I1).
+    const int64_t from = self->wall_ms > self->slots_gone_ms ? self->wall_ms : self->slots_gone_ms;
+    if (job->is_new)
+        job->last_slot_ms = from;
     job->next_slot_ms = slot_after(&job->config, job->last_slot_ms);
     job->is_starting = true;
     job_touch(self, job);
@@ -186,8 +198,7 @@ void schedule_replace(struct core *self, struct job *job)
 {
     const int64_t from = self->wall_ms > job->last_slot_ms ? self->wall_ms : job->last_slot_ms;
     job->next_slot_ms = slot_after(&job->config, from);
-    if (job->next_slot_ms - job->config.every_ms > job->last_slot_ms) // a restart counts from here, too
-        job->last_slot_ms = job->next_slot_ms - job->config.every_ms;
+    job->last_slot_ms = from; // a restart counts from here, too, whatever grid it brings
     job_store(self, job);
 }
 

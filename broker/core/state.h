@@ -98,10 +98,10 @@ struct job {
     char last_note[TEXT_MAX_SIZE + 1]; // and its note to this
     bool has_result;                   // the last run had one
     struct lost_run lost;              // the last one that was LOST
-    int64_t last_slot_ms;              // the last slot that was recorded; 0: none
-    int64_t next_slot_ms;              // the next one
-    bool is_new;                       // the journal does not know it yet
-    bool is_starting;                  // what its start makes due was not looked at yet
+    int64_t last_slot_ms;    // slots up to then are told: the last one, or when its grid came; 0: none
+    int64_t next_slot_ms;    // the next one
+    bool is_new;             // the journal does not know it yet
+    bool is_starting;        // what its start makes due was not looked at yet
     int64_t paced_boot;      // BOOTTIME of the last due run: the pace while the wall clock stands back
     int64_t last_success_ms; // Unix ms
     int64_t known_since_ms;  // Unix ms since when the broker knows it: what never succeeded is as old as that
@@ -299,6 +299,7 @@ struct core {
     int64_t started_ms, started_boot;
     int64_t ttl_before_ms; // recovering: the longest that a lease of an earlier epoch can live
     int64_t life_max_ms;   // the longest that one of this epoch can, by any config that was in force
+    int64_t slots_gone_ms; // the last slot of all jobs that left the config, Unix ms; 0: none did
     int64_t next_beat;     // BOOTTIME
     uint64_t beat;
     bool started, stopping;

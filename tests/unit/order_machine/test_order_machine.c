@@ -496,20 +496,6 @@ static void an_end_of_the_service_leaves_the_line_but_never_a_request_in_mid_air
     assert_state(ORDER_UNKNOWN);
 }
 
-static void a_question_that_may_be_at_work_keeps_the_lease_and_is_followed_by_none(void **state)
-{
-    (void)state;
-    time_out();
-    now_ms += LAG_MS;
-    step((struct order_event){.kind = ORDER_EVENT_NOT_TOLD, .sent = true, .sent_ms = now_ms - 10});
-    assert_did("");
-    assert_state(ORDER_HOLDING);
-    assert_int_equal(order_machine_deadline(&order), now_ms - 10 + TIMEOUT_MS);
-    time_comes();
-    assert_did("R");
-    assert_state(ORDER_UNKNOWN);
-}
-
 static void late_events_change_nothing(void **state)
 {
     (void)state;
@@ -600,8 +586,6 @@ int main(void)
         cmocka_unit_test_setup(an_unknown_order_cannot_be_cancelled_but_a_person_may_say_how_it_ended,
                                set_up),
         cmocka_unit_test_setup(an_end_of_the_service_leaves_the_line_but_never_a_request_in_mid_air, set_up),
-        cmocka_unit_test_setup(a_question_that_may_be_at_work_keeps_the_lease_and_is_followed_by_none,
-                               set_up),
         cmocka_unit_test_setup(late_events_change_nothing, set_up),
         cmocka_unit_test_setup(no_order_of_events_sends_twice_what_may_be_there, set_up),
     };

@@ -1,4 +1,4 @@
-// What the states of an order are called, and which of them are its ends.
+// What the states of an order are called, which of them are its ends, and what ends a question.
 #include "services/order/machine.h"
 
 #include <setjmp.h>
@@ -42,11 +42,32 @@ static void each_state_has_a_name_of_its_own(void **state)
                                     order_state_name((enum order_state)other));
 }
 
+static void a_question_that_may_be_at_work_keeps_the_lease_and_is_followed_by_none(void **state)
+{
+    (void)state;
+    struct order_machine order = at_state(ORDER_ASKING);
+    struct order_update update;
+    order.uncertain = true;
+    (void)order_machine_step(
+        &order,
+        &(struct order_event){.kind = ORDER_EVENT_NOT_TOLD, .now_ms = 500, .sent = true, .sent_ms = 400},
+        &update);
+    assert_int_equal(order.state, ORDER_HOLDING);
+    assert_int_equal(update.count, 0);
+    assert_int_equal(order_machine_deadline(&order), 1400);
+    (void)order_machine_step(&order, &(struct order_event){.kind = ORDER_EVENT_TIME, .now_ms = 1400},
+                             &update);
+    assert_int_equal(order.state, ORDER_UNKNOWN);
+    assert_int_equal(update.count, 1);
+    assert_int_equal(update.actions[0], ORDER_ACTION_RELEASE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_states_are_ends_and_nothing_else_is),
         cmocka_unit_test(each_state_has_a_name_of_its_own),
+        cmocka_unit_test(a_question_that_may_be_at_work_keeps_the_lease_and_is_followed_by_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
