@@ -419,12 +419,18 @@ void leases_broker_ended(uint64_t durable)
     }
 }
 
+// Who has no session is not heard: what it asked for before still waits.
+static bool is_stranger(const struct core_update *update)
+{
+    return update->reply_count > 0 && update->replies[0].reply->code == SB__CODE__CODE_NO_SESSION;
+}
+
 void leases_step(const struct core_event *event, const struct core_update *update, uint64_t number)
 {
     struct node *node = NULL;
     if (event->kind == CORE_EVENT_REQUEST) {
         node = net_node(event->request.peer);
-        if (event->request.request->body_case == SB__REQUEST__BODY_ACQUIRE)
+        if (event->request.request->body_case == SB__REQUEST__BODY_ACQUIRE && !is_stranger(update))
             on_acquire(event, node);
         else if (event->request.request->body_case == SB__REQUEST__BODY_WITHDRAW) {
             struct wish *wish = find_claim(event->request.request->withdraw->claim);

@@ -7,17 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
-    "syncbus-sim [--seed S] [--seeds N] [--hours H | --days D] [--faults LIST] [--trace]\n"
+    "syncbus-sim [--seed S | --fresh] [--seeds N] [--hours H | --days D] [--faults LIST] [--trace]\n"
     "Runs N worlds (1) from the seeds S (1), S + 1 …, each for H hours (1.5) with faults and then half an "
     "hour\n"
     "without, and checks the invariants all the while. The same seed gives the same world.\n"
     "  --faults LIST   of: delay loss duplicate partition publications crash freeze drift jump disk erp "
     "reload\n"
     "                  people; separated by commas; all of them if not given, none with \"none\"\n"
+    "  --fresh         begins at a seed that nobody has chosen, and prints it\n"
     "  --trace         writes down what happens\n"
     "A broken invariant ends it with exit code 1, after the shortest and simplest world found that breaks "
     "the same.\n";
@@ -52,6 +54,17 @@ static bool read_faults(const char *list, unsigned *ret)
     return true;
 }
 
+static uint64_t fresh_seed(void)
+{
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint64_t)time(NULL);
+    seed >>= 20; // short enough to be read out
+    printf("seeds from %" PRIu64 "\n", seed);
+    (void)fflush(stdout);
+    return seed;
+}
+
 static void print_faults(unsigned faults)
 {
     const char *comma = "";
@@ -77,11 +90,15 @@ static bool read_number(const char *text, double *ret)
 // The exit code, or -1 to go on.
 static int read_arguments(int argc, char **argv, struct arguments *ret)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},   {"seeds", required_argument, NULL, 'n'},
-        {"hours", required_argument, NULL, 'h'},  {"days", required_argument, NULL, 'd'},
-        {"faults", required_argument, NULL, 'f'}, {"trace", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, '?'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"seeds", required_argument, NULL, 'n'},
+                                            {"hours", required_argument, NULL, 'h'},
+                                            {"days", required_argument, NULL, 'd'},
+                                            {"faults", required_argument, NULL, 'f'},
+                                            {"trace", no_argument, NULL, 't'},
+                                            {"fresh", no_argument, NULL, 'F'},
+                                            {"help", no_argument, NULL, '?'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     double number = 0;
     bool ok = true;
@@ -98,7 +115,8 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
             ret->first.duration_us = (int64_t)(number * 24 * 3600 * SIM_SECOND_US);
             break;
         case 'f': ok = read_faults(optarg, &ret->first.faults); break;
-        case 't': ret->first.traced = true; break;
+        case 't': ret->first.trace = TRACE_ALL; break;
+        case 'F': ret->first.seed = fresh_seed(); break;
         default: fputs(usage, stdout); return optopt == 0 ? 0 : 2;
         }
     }
@@ -119,7 +137,7 @@ static bool breaks_the_same(const struct world_options *options, const char *bro
 static void shrink(const struct world_options *failed, const struct world_result *result)
 {
     struct world_options best = *failed;
-    best.traced = false;
+    best.trace = TRACE_NONE;
     for (int i = 0; i < FAULT_COUNT; i++) {
         struct world_options simpler = best;
         simpler.faults &= ~(1U << i);
@@ -138,7 +156,7 @@ static void shrink(const struct world_options *failed, const struct world_result
     print_faults(best.faults);
     (void)putchar('\n');
     struct world_result last;
-    best.traced = true;
+    best.trace = TRACE_LAST;
     world_run(&best, &last);
 }
 
@@ -151,7 +169,9 @@ static void on_abort(int signal_number)
 {
     char line[96];
     (void)signal_number;
-    const int size = snprintf(line, sizeof line, "the core broke off with seed %" PRIu64 "\n", running_seed);
+    (void)fflush(stdout); // an assertion broke off between two calls: nobody is in the midst of a line
+    const int size =
+        snprintf(line, sizeof line, "the core broke off with seed %" PRIu64 "; see --trace\n", running_seed);
     (void)!write(STDOUT_FILENO, line, (size_t)size);
     _exit(1);
 }
@@ -184,7 +204,7 @@ int main(int argc, char **argv)
         simulated += (double)result.us / SIM_SECOND_US;
         if (result.failed) {
             violations++;
-            if (!options.traced)
+            if (options.trace == TRACE_NONE)
                 shrink(&options, &result);
         }
     }

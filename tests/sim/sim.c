@@ -79,19 +79,6 @@ void sim_after(int64_t us, agenda_fn *fn, void *arg, uint64_t number)
     agenda_put(&sim->agenda, sim_now_us() + us, fn, arg, number);
 }
 
-void sim_trace(const char *format, ...)
-{
-    if (!sim->traced)
-        return;
-    va_list args;
-    printf("%12.6f %-14s ", (double)sim_now_us() / SIM_SECOND_US,
-           sim->current != NULL ? sim->current->name : "world");
-    va_start(args, format);
-    (void)vprintf(format, args);
-    va_end(args);
-    (void)putchar('\n');
-}
-
 // ---------------------------------------------------------------- nodes
 
 struct node *node_add(const char *name)

@@ -11,6 +11,7 @@
 #include "proto/base/random.h"
 #include "proto/io/config.h"
 #include "tests/sim/agenda.h"
+#include "tests/sim/trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,7 +88,6 @@ struct sim {
     size_t node_count;
     struct node *broker;  // one of them
     struct node *current; // who is at work; NULL: the world itself
-    bool traced;          // what happens is written down
     bool over;            // the world ends: nothing new begins
     bool failed;          // an invariant was broken
     char broken[16];      // which
@@ -116,9 +116,6 @@ bool sim_fault(enum sim_fault fault, uint32_t ppm);
 
 // Calls `fn` after so many µs, whatever became of anybody meanwhile.
 void sim_after(int64_t us, agenda_fn *fn, void *arg, uint64_t number);
-
-// Writes one line with the time and the current node, if the world is traced.
-void sim_trace(const char *format, ...) SB_PRINTF(1, 2);
 
 // ---------------------------------------------------------------- nodes
 

@@ -35,8 +35,6 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
     char text[512];
     va_list args;
     (void)level;
-    if (!sim->traced)
-        return;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);

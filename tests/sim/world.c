@@ -57,7 +57,7 @@ static void finish(void)
 {
     sim->over = true;
     sim->faults = 0;
-    sim->traced = false;
+    trace_begin(TRACE_NONE);
     for (size_t i = 0; i < sim->node_count; i++)
         node_kill(&sim->nodes[i]);
     while (agenda_step(&sim->agenda, INT64_MAX))
@@ -80,7 +80,7 @@ void world_run(const struct world_options *options, struct world_result *ret)
     sim = &world;
     sim->seed = options->seed;
     sim->faults = options->faults;
-    sim->traced = options->traced;
+    trace_begin(options->trace);
     random_init(&sim->random, options->seed);
     agenda_init(&sim->agenda);
     config_count = 0;
@@ -102,6 +102,8 @@ void world_run(const struct world_options *options, struct world_result *ret)
     pass(options->duration_us + (int64_t)HEALED_S * SIM_SECOND_US);
     if (!sim->failed)
         check_end();
+    if (sim->failed)
+        trace_print();
     *ret = (struct world_result){.failed = sim->failed, .us = sim_now_us(), .events = sim->events};
     memcpy(ret->broken, sim->broken, sizeof ret->broken);
     finish();

@@ -6,10 +6,10 @@
 
 // How a world is to be.
 struct world_options {
-    uint64_t seed;       // of all that chance decides
-    unsigned faults;     // that may happen
-    int64_t duration_us; // with faults; then all heals, and as much again as waiters need
-    bool traced;         // what happens is written to stdout
+    uint64_t seed;         // of all that chance decides
+    unsigned faults;       // that may happen
+    int64_t duration_us;   // with faults; then all heals, and as much again as waiters need
+    enum trace_mode trace; // what is written of it
 };
 
 // What became of it.
