@@ -391,18 +391,16 @@ static void on_reply(const struct core_event *event, struct node *node, const st
         on_done(event, node, reply->reply);
 }
 
-static void on_publications(const struct core_update *update, bool ends)
+static void on_publication(const char *topic, bool pauses)
 {
-    const char *const prefix = ends ? "resume." : "pause.";
-    for (size_t i = 0; i < update->publication_count; i++) {
-        const struct core_publication *publication = &update->publications[i];
-        if (strncmp(publication->topic, prefix, strlen(prefix)) != 0)
-            continue;
-        const uint32_t resource = resource_of(publication->topic + strlen(prefix));
-        if (!ends && !all.paused[resource])
-            all.paused_us[resource] = sim_now_us();
-        all.paused[resource] = !ends;
-    }
+    static const char *const prefixes[] = {"resume.", "pause."};
+    const char *const prefix = prefixes[pauses];
+    if (strncmp(topic, prefix, strlen(prefix)) != 0)
+        return;
+    const uint32_t resource = resource_of(topic + strlen(prefix));
+    if (pauses && !all.paused[resource])
+        all.paused_us[resource] = sim_now_us();
+    all.paused[resource] = pauses;
 }
 
 void leases_broker_started(void)
@@ -438,10 +436,15 @@ void leases_step(const struct core_event *event, const struct core_update *updat
                 wish->claim = 0;
         }
     }
-    on_publications(update, true);
+    // What a step grants counts as after the pauses that it ends and before those that it begins.
+    for (size_t i = 0; i < update->publication_count; i++)
+        on_publication(update->publications[i].topic, false);
     for (size_t i = 0; i < update->reply_count; i++)
         on_reply(event, node, &update->replies[i], number);
-    on_publications(update, false);
+    for (size_t i = 0; i < update->publication_count; i++) {
+        on_publication(update->publications[i].topic, true);
+        on_publication(update->publications[i].topic, false);
+    }
 }
 
 // ---------------------------------------------------------------- what the holders believe
