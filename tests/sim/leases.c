@@ -439,8 +439,12 @@ void leases_step(const struct core_event *event, const struct core_update *updat
     // What a step grants counts as after the pauses that it ends and before those that it begins.
     for (size_t i = 0; i < update->publication_count; i++)
         on_publication(update->publications[i].topic, false);
-    for (size_t i = 0; i < update->reply_count; i++)
-        on_reply(event, node, &update->replies[i], number);
+    for (int grants = 0; grants <= 1; grants++) { // what ends goes before what is granted then
+        for (size_t i = 0; i < update->reply_count; i++) {
+            if ((update->replies[i].reply->body_case == SB__REPLY__BODY_GRANTED) == (grants == 1))
+                on_reply(event, node, &update->replies[i], number);
+        }
+    }
     for (size_t i = 0; i < update->publication_count; i++) {
         on_publication(update->publications[i].topic, true);
         on_publication(update->publications[i].topic, false);

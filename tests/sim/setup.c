@@ -67,10 +67,13 @@ void setup_draw(struct setup *self)
         draw_job(self, i);
         self->with_job[i] = i == 0 || sim_chance(600000);
     }
+    // Tables so small that they are full at times, and no larger than is needed: a core begins often.
     (void)snprintf(self->broker_text, sizeof self->broker_text,
                    "  requests: ipc:///r\n  events: ipc:///e\n  data: /b\n  beat: %" PRId64
-                   "s\n  session_ttl: %" PRId64 "s\n",
-                   sim_between(1, 5), sim_between(15, 60));
+                   "s\n  session_ttl: %" PRId64 "s\n"
+                   "  max_jobs: 16\n  max_sessions: 64\n  max_waiters: %" PRId64 "\n  max_calls: %" PRId64
+                   "\n",
+                   sim_between(1, 5), sim_between(15, 60), sim_between(8, 64), sim_between(4, 64));
     (void)snprintf(self->orders_text, sizeof self->orders_text,
                    "  url: http://127.0.0.1:1/orders\n  timeout: %" PRId64 "s\n  honours_keys: %s\n"
                    "  visibility_lag: %" PRId64 "s\n  data: /order\n",
