@@ -39,6 +39,7 @@ static struct broker {
     int64_t boot_ms;             // last time given to the core
     bool starting;               // its epoch is not on disk yet: nobody is heard
     bool stopping;               // it was asked to end
+    bool reload_wanted;          // somebody asked for it
     uint64_t durable;            // last update that is committed
     uint64_t committing;         // last update of the commit under way; 0: none is
     struct waiting *waiting;     // in order, owned
@@ -259,11 +260,7 @@ void broker_take(uint64_t peer, const void *data, size_t size)
 
 void broker_reload(void)
 {
-    if (!broker.node->up || broker.starting || node_is_frozen(broker.node))
-        return; // its next life reads it
-    sim->current = broker.node;
-    reload((struct core_reload_wish){.peer = 0});
-    sim->current = NULL;
+    broker.reload_wanted = true;
     node_wake(broker.node);
 }
 
@@ -279,6 +276,10 @@ static void on_time(void *arg, int64_t boot_ms, int64_t wall_ms)
     (void)arg;
     (void)wall_ms;
     settle();
+    if (!broker.starting && broker.reload_wanted) {
+        broker.reload_wanted = false;
+        reload((struct core_reload_wish){.peer = 0});
+    }
     if (!broker.starting && (broker.stopping || core_deadline(broker.core) <= boot_ms))
         step(&(struct core_event){.kind = CORE_EVENT_TIME});
     settle();
@@ -336,6 +337,7 @@ static void start(struct node *node)
     broker.boot_ms = 0;
     broker.starting = true;
     broker.stopping = false;
+    broker.reload_wanted = false; // it reads the config anyway
     broker.durable = broker.committing = 0;
     broker.gone_count = 0;
     node->handler = &handler;
