@@ -30,9 +30,15 @@ struct news {
     struct fault broken;     // the store failed in a reply
 };
 
-static uint64_t ask(struct news *self, Sb__Request *request)
+// Sends one of a line; what cannot be sent now is sent again, and said, as nobody else would hear of it.
+static void ask(struct news *self, struct line *line, Sb__Request *request)
 {
-    return service_ask(self->service, request, 0);
+    line->ask = service_ask(self->service, request, 0);
+    if (line->ask != 0)
+        return;
+    line->due_ms = clock_boot_ms() + REPEAT_MS;
+    log_write(LOG_LEVEL_ERROR, "not sent", "job=%s what=%s", self->entity,
+              request->body_case == SB__REQUEST__BODY_REPORT ? "report" : "publication");
 }
 
 // Names each run that waits for its acknowledgement, or the broker would count it as lost.
@@ -109,7 +115,7 @@ static enum err send_report(struct news *self, struct fault *fault)
     request.report = report;
     self->run = report->run;
     self->attempt = report->attempt;
-    self->report.ask = ask(self, &request);
+    ask(self, &self->report, &request);
     sb__report__free_unpacked(report, NULL);
     return ERR_OK;
 }
@@ -123,7 +129,7 @@ static void publish(struct news *self, Sb__Change *change)
     request.body_case = SB__REQUEST__BODY_PUBLISH;
     request.publish = &publish;
     self->first = change->first;
-    self->change.ask = ask(self, &request);
+    ask(self, &self->change, &request);
 }
 
 static enum err send_change(struct news *self, struct fault *fault)
@@ -146,8 +152,8 @@ static enum err send_head(struct news *self, struct fault *fault)
         err = delta_withheld(self->store, &withheld, fault);
     if (err == ERR_OK) {
         head.withheld = &withheld;
-        self->head_due = false;
         publish(self, &head);
+        self->head_due = self->change.ask == 0;
     }
     return err;
 }
