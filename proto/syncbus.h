@@ -51,8 +51,8 @@ enum syncbus_code {
 
 enum syncbus_mode { SYNCBUS_SHARED = 1, SYNCBUS_EXCLUSIVE = 2 };
 
-/* How to join. Everything is copied. Names and reasons, here and below, are UTF-8 without control characters.
- */
+/* How to join. Everything is copied. Names and reasons, here and below, are UTF-8 and have no control
+ * characters. */
 struct syncbus_options {
     const char *requests; /* endpoint of the broker's ROUTER */
     const char
@@ -170,8 +170,8 @@ SYNCBUS_EXPORT void syncbus_progress(syncbus_client_t *self, uint64_t claim, uin
 /* ms of the lease's life that are left by this client's own clock; 0 when it is over or not held. */
 SYNCBUS_EXPORT int64_t syncbus_left_ms(const syncbus_client_t *self, uint64_t claim);
 
-/* ms of its whole life from a renewal on, as the broker told last (a reload may change it); 0 when not held.
- */
+/* ms of its whole life from a renewal on, as the broker told last, for a reload may change it; 0 when it is
+ * not held. */
 SYNCBUS_EXPORT int64_t syncbus_ttl_ms(const syncbus_client_t *self, uint64_t claim);
 
 /* The session's number and the broker's epoch; 0 while there is none. */

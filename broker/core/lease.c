@@ -66,7 +66,9 @@ void lease_store(struct core *self, struct lease *lease)
     stored->settle_ms = (uint32_t)lease->settle_ms;
     stored->instance = lease->instance;
     stored->process = lease->process;
-    stored->ttl_ms = (uint32_t)lease->ttl_ms;
+    // Its holder may not have heard yet that its ttl is shorter now: what is left by the longer one counts.
+    const int64_t left = lease->end_boot - self->boot_ms;
+    stored->ttl_ms = (uint32_t)(left > lease->ttl_ms ? left : lease->ttl_ms);
     stored->delay_ms = (uint32_t)lease->delay_ms;
     stored->refused = lease->refused;
     stored->revoked = lease->revoked;

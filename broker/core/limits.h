@@ -50,8 +50,9 @@ enum {
     EXPIRED_TOLD_MS = 24 * 3600 * 1000, // how long a client's lease that was not given back is told of
     FAILING_RUNS = 3,                   // so many in a row raise an alert
     CLOCK_STEP_MS = 1000, // the wall clock was set if it moved by more than this against BOOTTIME
-    BEATS_REPEATED = 3,   // a beat repeats the seqs of topics that changed within so many
-    ATTEMPTS = 2,         // of a run
+    CLOCK_AHEAD_MAX_MS = 24 * 3600 * 1000, // a clock that was further ahead of this one was wrong
+    BEATS_REPEATED = 3,                    // a beat repeats the seqs of topics that changed within so many
+    ATTEMPTS = 2,                          // of a run
 
     ARENA_SIZE = 4 * 1024 * 1024, // bytes for the messages of one step
     PUBLICATIONS_A_STEP = 2048,

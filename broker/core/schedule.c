@@ -178,17 +178,24 @@ bool slots_leave(struct core *self, int64_t last_slot_ms)
     return true;
 }
 
+// From when on slots can be given to a job that comes. Where the clock stands before slots of one that was
+// removed, they are told already: the new one may be the same job (I1). But a clock that had run ahead by
+// more than that was wrong.
+static int64_t first_free_ms(const struct core *self)
+{
+    const bool stands_back = self->slots_gone_ms > self->wall_ms;
+    const bool was_wrong = self->slots_gone_ms - self->wall_ms > CLOCK_AHEAD_MAX_MS;
+    return stands_back && !was_wrong ? self->slots_gone_ms : self->wall_ms;
+}
+
 void schedule_place(struct core *self, struct job *job)
 {
     job->paced_boot = self->boot_ms;
     job->is_new = job->last_slot_ms == 0;
     job->known_since_ms = job->known_since_ms != 0 ? job->known_since_ms : self->wall_ms;
-    // Its slots count from now on, and a later stop misses none. Where the clock stands before slots of a job
-    // that was removed, they count from there: this one may be the same job, and each slot has one outcome
-    // (I1).
-    const int64_t from = self->wall_ms > self->slots_gone_ms ? self->wall_ms : self->slots_gone_ms;
+    // Its slots count from now on, and a later stop misses none.
     if (job->is_new)
-        job->last_slot_ms = from;
+        job->last_slot_ms = first_free_ms(self);
     job->next_slot_ms = slot_after(&job->config, job->last_slot_ms);
     job->is_starting = true;
     job_touch(self, job);

@@ -4,6 +4,7 @@
 #include "proto/io/config_table.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -420,6 +421,10 @@ void config_check(struct config_reader *self)
     struct config *config = self->config;
     assert(self->errors == 0);
     check_profiles(self);
+    if (config->job_count > config->broker.jobs_max)
+        config_error(self, self->jobs[config->broker.jobs_max],
+                     "jobs: %zu of them are more than the %" PRIu32 " of broker.max_jobs", config->job_count,
+                     config->broker.jobs_max);
     if (is_same_place(config->broker.requests, config->broker.events))
         config_error(self, self->endpoint, "broker.requests and broker.events are the same: %s",
                      config->broker.requests);

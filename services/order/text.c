@@ -158,14 +158,16 @@ enum err text_found_id(const char *data, size_t size, const char *key, char ret_
     struct json_object *list = parse(data, size, &why);
     enum err err = json_object_is_type(list, json_type_array) ? ERR_NOT_FOUND : ERR_INVALID;
     size_t count = err == ERR_NOT_FOUND ? json_object_array_length(list) : 0;
+    bool all_named = true;
     for (size_t i = 0; i < count && err == ERR_NOT_FOUND; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
         const char *name = key_of(item);
-        if (name == NULL) // whose order this is cannot be said: the list settles nothing
-            err = ERR_INVALID;
-        else if (strcmp(name, key) == 0)
+        all_named = all_named && name != NULL;
+        if (name != NULL && strcmp(name, key) == 0)
             err = take_id(item, ret_id) ? ERR_OK : ERR_INVALID;
     }
+    if (err == ERR_NOT_FOUND && !all_named) // one of them may be ours: the list settles nothing
+        err = ERR_INVALID;
     json_object_put(list);
     return err;
 }

@@ -235,6 +235,10 @@ static void a_wrong_type_or_range_is_refused(void **state)
     refused(SMALL "broker: {requests: \"ftp://x\"}\n", "neither ipc://PATH nor tcp://");
     refused(SMALL "broker: {max_sessions: 100000}\n", "100000 is out of range: 1 to 65536");
     refused(SMALL "broker: {max_waiters: 65537}\n", "65537 is out of range: 1 to 65536");
+    refused("broker: {max_jobs: 1}\nresources: {erp: {}}\njobs:\n"
+            "  a: {every: 1m, key: [id], source: {url: \"http://x/y\"}}\n"
+            "  b: {every: 1m, key: [id], source: {url: \"http://x/y\"}}\n",
+            "f.yaml:5:3: jobs: 2 of them are more than the 1 of broker.max_jobs");
     refused(SMALL "broker: {max_calls: 65537}\n", "65537 is out of range: 1 to 65536");
     refused("resources: [\n", "f.yaml:2:1: is not YAML");
     refused("\x80", "is not UTF-8 text");

@@ -124,6 +124,7 @@ static void a_search_tells_found_not_found_or_nothing(void **state)
     char id[TEXT_ERP_ID_MAX + 1] = "";
     assert_int_equal(found("[{\"id\":\"E-9\",\"key\":\"KK\"},{\"id\":\"E-1\",\"key\":\"K\"}]", id), ERR_OK);
     assert_string_equal(id, "E-1");
+    assert_int_equal(found("[{\"id\":\"E-9\"},{\"id\":\"E-1\",\"key\":\"K\"}]", id), ERR_OK);
     assert_int_equal(found("[]", id), ERR_NOT_FOUND);
     assert_int_equal(found("[{\"id\":\"E-9\",\"key\":\"k\"}]", id), ERR_NOT_FOUND);
     static const char *const bad[] = {"",
