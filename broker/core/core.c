@@ -8,9 +8,9 @@
 
 // Where the tables lie in the memory given: their sizes, one after another.
 struct layout {
-    size_t resources, jobs, job_names, job_wall, job_boot, touched, sessions, present, instance_names,
-        waiters, leases, calls, owners, owner_names, alerts, alert_names, replies, publications, records,
-        reads, arena;
+    size_t resources, jobs, figures, job_names, job_wall, job_boot, touched, sessions, present,
+        instance_names, waiters, leases, calls, owners, owner_names, alerts, alert_names, replies,
+        publications, records, reads, arena;
     size_t size;
 };
 
@@ -43,6 +43,7 @@ static struct layout layout_of(const struct core_config *config)
     size_t size = sizeof(struct core);
     layout.resources = place(&size, config->resources_max, sizeof(struct resource));
     layout.jobs = place(&size, config->jobs_max, sizeof(struct job));
+    layout.figures = place(&size, config->jobs_max, sizeof(struct figures));
     layout.job_names = place(&size, 1, names_size(config->jobs_max));
     layout.job_wall = place(&size, 1, heap_size(config->jobs_max));
     layout.job_boot = place(&size, 1, heap_size(config->jobs_max));
@@ -97,6 +98,7 @@ static void init_tables(struct core *self, const struct layout *at, const struct
     char *base = (char *)self;
     self->resources = (struct resource *)(void *)(base + layout.resources);
     self->jobs = (struct job *)(void *)(base + layout.jobs);
+    self->figures = (struct figures *)(void *)(base + layout.figures);
     names_init(&self->job_names, base + layout.job_names, config->jobs_max);
     heap_init(&self->job_wall, base + layout.job_wall, config->jobs_max);
     heap_init(&self->job_boot, base + layout.job_boot, config->jobs_max);

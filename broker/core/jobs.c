@@ -22,6 +22,11 @@ uint32_t job_index(const struct core *self, const struct job *job)
     return (uint32_t)(job - self->jobs);
 }
 
+struct figures *job_figures(const struct core *self, const struct job *job)
+{
+    return &self->figures[job_index(self, job)];
+}
+
 void job_touch(struct core *self, struct job *job)
 {
     if (job->is_touched)
@@ -36,10 +41,12 @@ struct job *job_add(struct core *self, const struct core_job_config *config)
     for (uint32_t i = 0; self->jobs_absent > 0 && i < self->job_count && place == self->job_count; i++)
         place = self->jobs[i].presence == JOB_ABSENT ? i : place;
     assert(place < self->config.jobs_max);
-    if (place == self->job_count)
-        self->job_count++;
-    else
+    if (place == self->job_count) {
+        self->job_count++; // its figures are 0 and stay untouched
+    } else {
         self->jobs_absent--;
+        self->figures[place] = (struct figures){0};
+    }
     struct job *job = &self->jobs[place];
     *job = (struct job){.presence = JOB_CONFIGURED};
     text_copy(job->name, sizeof job->name, config->name);

@@ -168,7 +168,7 @@ static void count_held(struct core *self, const struct lease *lease)
         job->held_ms += held;
         job->held_count++;
         if (resource->phase == PAUSE_DRAINING)
-            histogram_add(&job->blocked_others, self->boot_ms - resource->drain_since);
+            histogram_add(&job_figures(self, job)->blocked_others, self->boot_ms - resource->drain_since);
         job_touch(self, job);
     }
 }

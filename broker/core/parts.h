@@ -51,6 +51,7 @@ int64_t resource_life_ms(const struct core *self, const struct resource *resourc
 struct job *job_find(const struct core *self, const char *name);
 struct job *job_find_configured(const struct core *self, const char *name);
 uint32_t job_index(const struct core *self, const struct job *job);
+struct figures *job_figures(const struct core *self, const struct job *job);
 struct job *job_add(struct core *self, const struct core_job_config *config);
 void job_configure(struct job *job, const struct core_job_config *config);
 // Takes a job out of the config: what is at work goes on to its end.

@@ -208,8 +208,9 @@ static const char *pause_time_out(struct core *self, uint32_t index)
         if (lease->resource != index)
             continue;
         lease->blocked = true;
-        histogram_add(&self->jobs[lease->job].blocked_others, self->boot_ms - resource->drain_since);
-        figures_store(self, &self->jobs[lease->job]);
+        const struct job *job = &self->jobs[lease->job];
+        histogram_add(&job_figures(self, job)->blocked_others, self->boot_ms - resource->drain_since);
+        figures_store(self, job);
     }
     const size_t first = queue_first(self, index, SB__MODE__MODE_EXCLUSIVE);
     const struct pause *pause =

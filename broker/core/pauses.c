@@ -87,8 +87,9 @@ static Sb__BlockerTotal *total_of(struct core *self, const struct job *job)
     Sb__BlockerTotal *total = arena_take(self, sizeof *total);
     sb__blocker_total__init(total);
     total->job = (char *)job->name;
-    total->times = job->blocked_others.count;
-    total->wait = view_quantiles(self, &job->blocked_others);
+    const struct histogram *blocked = &job_figures(self, job)->blocked_others;
+    total->times = blocked->count;
+    total->wait = view_quantiles(self, blocked);
     return total;
 }
 
@@ -111,7 +112,7 @@ static void add_blockers(struct core *self, Sb__PauseReport *report, const char 
     report->blockers = arena_take(self, BLOCKERS_TOLD * sizeof(void *));
     for (size_t i = 0; i < self->job_count; i++) {
         const struct job *job = &self->jobs[i];
-        if (job->presence == JOB_ABSENT || job->blocked_others.count == 0 ||
+        if (job->presence == JOB_ABSENT || job_figures(self, job)->blocked_others.count == 0 ||
             (resource != NULL && strcmp(self->resources[job->config.resource].name, resource) != 0))
             continue;
         insert(report, total_of(self, job));

@@ -107,9 +107,10 @@ static void recover_figures(struct core *self, const struct core_record *record)
         forget(self, record);
         return;
     }
-    recover_histogram(&job->duration, stored->duration);
-    recover_histogram(&job->queued, stored->queued);
-    recover_histogram(&job->blocked_others, stored->blocked_others);
+    struct figures *figures = job_figures(self, job);
+    recover_histogram(&figures->duration, stored->duration);
+    recover_histogram(&figures->queued, stored->queued);
+    recover_histogram(&figures->blocked_others, stored->blocked_others);
 }
 
 // The open run of a job that left the config while the broker was down: nobody will end it, so it ends now.

@@ -180,14 +180,15 @@ static void count_outcome(struct core *self, struct job *job, Sb__Stage outcome,
     alert_outcome(self, job, outcome, result);
     if (outcome == SB__STAGE__STAGE_MISSED)
         return;
+    struct figures *figures = job_figures(self, job);
     if (result != NULL && outcome == SB__STAGE__STAGE_SUCCEEDED) {
-        histogram_add(&job->duration, result->ended_ms >= result->started_ms && result->started_ms > 0
-                                          ? result->ended_ms - result->started_ms
-                                          : 0);
+        histogram_add(&figures->duration, result->ended_ms >= result->started_ms && result->started_ms > 0
+                                              ? result->ended_ms - result->started_ms
+                                              : 0);
         job->seen += result->seen;
         job->unchanged += result->unchanged;
     }
-    histogram_add(&job->queued, (int64_t)job->last.queued_ms);
+    histogram_add(&figures->queued, (int64_t)job->last.queued_ms);
     figures_store(self, job);
 }
 

@@ -63,9 +63,10 @@ void figures_store(struct core *self, const struct job *job)
 {
     Sb__StoredFigures *stored = arena_take(self, sizeof *stored);
     sb__stored_figures__init(stored);
-    stored->duration = histogram_bytes(self, &job->duration);
-    stored->queued = histogram_bytes(self, &job->queued);
-    stored->blocked_others = histogram_bytes(self, &job->blocked_others);
+    const struct figures *figures = job_figures(self, job);
+    stored->duration = histogram_bytes(self, &figures->duration);
+    stored->queued = histogram_bytes(self, &figures->queued);
+    stored->blocked_others = histogram_bytes(self, &figures->blocked_others);
     record_add(self, CORE_TABLE_FIGURES, job->name, strlen(job->name), &stored->base);
 }
 

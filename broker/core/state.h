@@ -80,6 +80,14 @@ struct lost_run {
     Sb__Cause cause;
 };
 
+// How long a job's runs took. They lie beside the jobs, at the same places: what never ran takes no memory of
+// the system's.
+struct figures {
+    struct histogram duration;       // of good runs
+    struct histogram queued;         // that they waited for their turns
+    struct histogram blocked_others; // that a pause waited for them
+};
+
 // A job's place in its table.
 enum job_presence { JOB_ABSENT, JOB_CONFIGURED, JOB_RETIRING };
 
@@ -111,8 +119,7 @@ struct job {
     uint64_t runs, failures; // counts, as in JobState
     uint32_t failing_in_a_row;
     uint64_t overlaps, skipped, coalesced, missed;
-    uint64_t seen, unchanged; // records, over all good runs
-    struct histogram duration, queued, blocked_others;
+    uint64_t seen, unchanged;     // records, over all good runs
     uint64_t held_ms, held_count; // of shared leases that were not cut short, for ETAs
     struct topic tick, run, change;
 };
@@ -313,7 +320,8 @@ struct core {
 
     struct resource *resources; // the first resource_count are in use, some of them removed
     size_t resource_count;
-    struct job *jobs; // the first job_count are or were in use
+    struct job *jobs;        // the first job_count are or were in use
+    struct figures *figures; // of each of them
     size_t job_count, jobs_absent;
     struct names job_names;   // of those that are not ABSENT
     struct heap job_wall;     // when each has something to do, Unix ms

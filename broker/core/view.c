@@ -224,9 +224,10 @@ static Sb__JobState *view_job(struct core *self, const struct job *job)
     state->skipped = job->skipped;
     state->coalesced = job->coalesced;
     state->missed = job->missed;
-    state->duration = view_quantiles(self, &job->duration);
-    state->queued = view_quantiles(self, &job->queued);
-    state->blocked_others = view_quantiles(self, &job->blocked_others);
+    const struct figures *figures = job_figures(self, job);
+    state->duration = view_quantiles(self, &figures->duration);
+    state->queued = view_quantiles(self, &figures->queued);
+    state->blocked_others = view_quantiles(self, &figures->blocked_others);
     state->unchanged_share = job->seen > 0 ? (double)job->unchanged / (double)job->seen : 0;
     return state;
 }
