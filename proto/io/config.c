@@ -29,49 +29,20 @@ const char *config_find(const char *path, struct fault *fault)
     return NULL;
 }
 
-// The parser's own complaint, at its place.
-static void tell_syntax(struct config_reader *reader, const yaml_parser_t *parser)
-{
-    yaml_node_t place = {.start_mark = parser->problem_mark};
-    if (parser->error == YAML_READER_ERROR)
-        config_error(reader, NULL, "is not UTF-8 text: %s at byte %zu", parser->problem,
-                     parser->problem_offset);
-    else
-        config_error(reader, &place, "is not YAML: %s%s%s",
-                     parser->problem == NULL ? "out of memory" : parser->problem,
-                     parser->context == NULL ? "" : ", ", parser->context == NULL ? "" : parser->context);
-}
-
 static void read_document(struct config_reader *reader, const char *text, size_t size)
 {
-    yaml_parser_t parser;
-    yaml_document_t document, further;
-    if (!yaml_parser_initialize(&parser)) {
-        config_error(reader, NULL, "out of memory");
-        return;
-    }
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-    if (!yaml_parser_load(&parser, &document)) {
-        tell_syntax(reader, &parser);
-        yaml_parser_delete(&parser);
-        return;
-    }
+    struct document document;
+    struct document_node place = {0};
+    struct fault fault = {0};
+    const enum err err = document_read(&document, text, size, CONFIG_NODES_MAX, &place, &fault);
     reader->document = &document;
-    config_read(reader);
+    if (err != ERR_OK)
+        config_error(reader, err == ERR_INVALID ? &place : NULL, "%s", fault.text);
+    else
+        config_read(reader);
     if (reader->errors == 0)
         config_check(reader);
-    if (reader->errors == 0) {
-        if (!yaml_parser_load(&parser, &further)) {
-            tell_syntax(reader, &parser);
-        } else {
-            if (yaml_document_get_root_node(&further) != NULL)
-                config_error(reader, yaml_document_get_root_node(&further),
-                             "a second document: one file is one configuration");
-            yaml_document_delete(&further);
-        }
-    }
-    yaml_document_delete(&document);
-    yaml_parser_delete(&parser);
+    document_free(&document);
 }
 
 static void speed_up(struct config *config, uint32_t speed)

@@ -55,7 +55,7 @@ const struct config_job *config_job(const struct config *self, const char *name,
 }
 
 // The resource that a job or the orders name, or the only one.
-static size_t find_resource(struct config_reader *self, const yaml_node_t *node, const char *what,
+static size_t find_resource(struct config_reader *self, const struct document_node *node, const char *what,
                             const char *name)
 {
     const struct config *config = self->config;
@@ -74,7 +74,8 @@ static size_t find_resource(struct config_reader *self, const yaml_node_t *node,
     return (size_t)(resource - config->resources);
 }
 
-static void check_source(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+static void check_source(struct config_reader *self, const struct document_node *node,
+                         const struct config_job *job)
 {
     const struct config_source *source = &job->source;
     if (strpbrk(source->csv_delimiter, "\r\n") != NULL ||
@@ -100,7 +101,8 @@ static bool is_file(const char *url)
     return strncasecmp(url, "file:", 5) == 0;
 }
 
-static void check_pages(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+static void check_pages(struct config_reader *self, const struct document_node *node,
+                        const struct config_job *job)
 {
     const struct config_source *source = &job->source;
     if ((source->page_parameter != NULL) != (source->page_size > 0))
@@ -144,7 +146,7 @@ static bool add_index(struct config_job *job)
     return true;
 }
 
-static void check_index(struct config_reader *self, const yaml_node_t *node, struct config_job *job)
+static void check_index(struct config_reader *self, const struct document_node *node, struct config_job *job)
 {
     if (job->match_field != NULL && !add_index(job)) {
         config_error(self, node, "out of memory");
@@ -159,7 +161,8 @@ static void check_index(struct config_reader *self, const yaml_node_t *node, str
                          job->name, job->index.items[i]);
 }
 
-static void check_match(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+static void check_match(struct config_reader *self, const struct document_node *node,
+                        const struct config_job *job)
 {
     struct fault fault = {0};
     if (job->match_entity == NULL && job->match_field == NULL)
@@ -176,7 +179,8 @@ static void check_match(struct config_reader *self, const yaml_node_t *node, con
                      job->name, other->name, other->key.count);
 }
 
-static void check_fields(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+static void check_fields(struct config_reader *self, const struct document_node *node,
+                         const struct config_job *job)
 {
     if (job->key.count == 0)
         config_error(self, node, "jobs.%s.key: at least one field names a record", job->name);
@@ -242,8 +246,8 @@ struct directories {
 };
 
 // Whose directory this is already: a job's place, BROKER_DATA, or NAMES_NONE; then it is `place`'s.
-static uint32_t take_directory(struct config_reader *self, const yaml_node_t *node, struct directories *all,
-                               const char *path, uint32_t place)
+static uint32_t take_directory(struct config_reader *self, const struct document_node *node,
+                               struct directories *all, const char *path, uint32_t place)
 {
     char *plain = path == NULL ? NULL : plain_path(path);
     if (plain == NULL) {
@@ -304,10 +308,9 @@ end:
 }
 
 // One `job: offset` of a profile; taken over only from the profile in use. `seen` has a flag for each job.
-static void read_offset(struct config_reader *self, const yaml_node_pair_t *pair, const char *profile,
-                        bool in_use, bool *seen)
+static void read_offset(struct config_reader *self, const struct document_node *key,
+                        const struct document_node *value, const char *profile, bool in_use, bool *seen)
 {
-    yaml_node_t *key = config_node(self, pair->key), *value = config_node(self, pair->value);
     const char *name = config_scalar(self, key, "a job's name");
     const char *text = config_scalar(self, value, "an offset");
     struct fault fault = {0};
@@ -336,19 +339,19 @@ static void read_offset(struct config_reader *self, const yaml_node_pair_t *pair
         own->offset_ms = offset_ms;
 }
 
-static bool read_profile(struct config_reader *self, const yaml_node_pair_t *pair, const char **ret_name)
+static bool read_profile(struct config_reader *self, const struct document_node *key,
+                         const struct document_node *offsets, const char **ret_name)
 {
     const struct config *config = self->config;
-    const char *name = config_scalar(self, config_node(self, pair->key), "a profile's name");
-    yaml_node_t *offsets = config_node(self, pair->value);
+    const char *name = config_scalar(self, key, "a profile's name");
     if (name == NULL)
         return false;
     if (!config_is_name(name))
-        config_error(self, config_node(self, pair->key),
-                     "profiles: \"%.80s\" is not a name of 1 to 64 letters, digits, - and _", name);
+        config_error(self, key, "profiles: \"%.80s\" is not a name of 1 to 64 letters, digits, - and _",
+                     name);
     *ret_name = name;
     bool in_use = config->profile != NULL && strcmp(config->profile, name) == 0;
-    if (offsets->type != YAML_MAPPING_NODE) {
+    if (offsets->kind != DOCUMENT_MAPPING) {
         config_error(self, offsets, "profiles.%.64s: `job: offset` is expected, for each job", name);
         return in_use;
     }
@@ -357,11 +360,12 @@ static bool read_profile(struct config_reader *self, const yaml_node_pair_t *pai
         config_error(self, offsets, "out of memory");
         return in_use;
     }
-    for (yaml_node_pair_t *offset = offsets->data.mapping.pairs.start;
-         offset < offsets->data.mapping.pairs.top && self->errors <= CONFIG_ERRORS_MAX &&
-         self->nodes <= CONFIG_NODES_MAX;
-         offset++)
-        read_offset(self, offset, name, in_use, seen);
+    const struct document_node *at = offsets + 1;
+    for (size_t i = 0;
+         i < offsets->count && self->errors <= CONFIG_ERRORS_MAX && self->nodes <= CONFIG_NODES_MAX; i++) {
+        const struct document_node *job = config_take(self, &at), *offset = config_take(self, &at);
+        read_offset(self, job, offset, name, in_use, seen);
+    }
     free(seen);
     return in_use;
 }
@@ -373,22 +377,22 @@ static void check_profiles(struct config_reader *self)
     size_t count = 0;
     bool found = false;
     if (self->profiles != NULL) {
-        if (self->profiles->type != YAML_MAPPING_NODE) {
+        if (self->profiles->kind != DOCUMENT_MAPPING) {
             config_error(self, self->profiles, "profiles: names with offsets are expected");
             return;
         }
-        for (yaml_node_pair_t *pair = self->profiles->data.mapping.pairs.start;
-             pair < self->profiles->data.mapping.pairs.top; pair++) {
+        const struct document_node *at = self->profiles + 1;
+        for (size_t i = 0; i < self->profiles->count; i++) {
+            const struct document_node *key = config_take(self, &at), *offsets = config_take(self, &at);
             if (count == CONFIG_LIST_MAX) {
                 config_error(self, self->profiles, "profiles: at most %d are taken", CONFIG_LIST_MAX);
                 return;
             }
             names[count] = "";
-            found |= read_profile(self, pair, &names[count]);
+            found |= read_profile(self, key, offsets, &names[count]);
             for (size_t other = 0; other < count; other++)
                 if (*names[count] != '\0' && strcmp(names[other], names[count]) == 0)
-                    config_error(self, config_node(self, pair->key), "profiles: \"%.64s\" is there twice",
-                                 names[count]);
+                    config_error(self, key, "profiles: \"%.64s\" is there twice", names[count]);
             count++;
         }
     }
@@ -403,7 +407,8 @@ static void check_profiles(struct config_reader *self)
 }
 
 // A lease tells its progress with each renewal: a shorter `stall` would take every fetch for hung.
-static void check_stall(struct config_reader *self, const yaml_node_t *node, const struct config_job *job)
+static void check_stall(struct config_reader *self, const struct document_node *node,
+                        const struct config_job *job)
 {
     const struct config_resource *resource = &self->config->resources[job->resource];
     char stall[32], ttl[32];

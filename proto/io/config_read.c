@@ -9,12 +9,13 @@
 #include <string.h>
 #include <strings.h>
 
-static void tell(struct config_reader *self, const yaml_node_t *node, const char *format, va_list words)
+static void tell(struct config_reader *self, const struct document_node *node, const char *format,
+                 va_list words)
 {
     char line[1024];
     int size = node == NULL ? snprintf(line, sizeof line, "%s: ", self->path)
-                            : snprintf(line, sizeof line, "%s:%zu:%zu: ", self->path,
-                                       node->start_mark.line + 1, node->start_mark.column + 1);
+                            : snprintf(line, sizeof line, "%s:%zu:%zu: ", self->path, (size_t)node->line + 1,
+                                       (size_t)node->column + 1);
     assert(size > 0);
     size_t used = (size_t)size < sizeof line ? (size_t)size : sizeof line - 1;
     (void)vsnprintf(line + used, sizeof line - used, format, words);
@@ -31,7 +32,7 @@ static void tell(struct config_reader *self, const yaml_node_t *node, const char
         self->warn(self->warn_arg, line);
 }
 
-void config_error(struct config_reader *self, const yaml_node_t *node, const char *format, ...)
+void config_error(struct config_reader *self, const struct document_node *node, const char *format, ...)
 {
     self->errors++;
     if (self->errors > CONFIG_ERRORS_MAX)
@@ -42,12 +43,12 @@ void config_error(struct config_reader *self, const yaml_node_t *node, const cha
     va_end(words);
 }
 
-yaml_node_t *config_node(struct config_reader *self, int number)
+const struct document_node *config_take(struct config_reader *self, const struct document_node **at)
 {
+    const struct document_node *node = *at;
     self->nodes++;
-    yaml_node_t *node = yaml_document_get_node(self->document, number);
-    assert(node != NULL);
-    return node;
+    *at += node->span;
+    return document_resolve(self->document, node);
 }
 
 // Whether to give up: nobody reads more errors, and a document that grows by its aliases is refused.
@@ -60,32 +61,27 @@ static bool enough(struct config_reader *self)
     return self->errors > CONFIG_ERRORS_MAX;
 }
 
-const char *config_scalar(struct config_reader *self, const yaml_node_t *node, const char *what)
+const char *config_scalar(struct config_reader *self, const struct document_node *node, const char *what)
 {
-    if (node->type != YAML_SCALAR_NODE) {
+    if (node->kind != DOCUMENT_SCALAR) {
         config_error(self, node, "%s: one value is expected, and this is a %s", what,
-                     node->type == YAML_MAPPING_NODE ? "mapping" : "list");
+                     node->kind == DOCUMENT_MAPPING ? "mapping" : "list");
         return NULL;
     }
-    const char *text = (const char *)node->data.scalar.value;
-    if (strlen(text) != node->data.scalar.length) {
+    const char *text = document_text(self->document, node);
+    if (strlen(text) != node->count) {
         config_error(self, node, "%s: holds a NUL character", what);
         return NULL;
     }
     return text;
 }
 
-static bool is_mapping(struct config_reader *self, const yaml_node_t *node, const char *what)
+static bool is_mapping(struct config_reader *self, const struct document_node *node, const char *what)
 {
-    if (node->type == YAML_MAPPING_NODE)
+    if (node->kind == DOCUMENT_MAPPING)
         return true;
     config_error(self, node, "%s: options are expected (`name: value` on lines of their own)", what);
     return false;
-}
-
-static size_t pair_count(const yaml_node_t *mapping)
-{
-    return (size_t)(mapping->data.mapping.pairs.top - mapping->data.mapping.pairs.start);
 }
 
 bool config_is_name(const char *text)
@@ -95,15 +91,14 @@ bool config_is_name(const char *text)
            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == size;
 }
 
-static void read_words(struct config_reader *self, yaml_node_t *node, const char *what,
+static void read_words(struct config_reader *self, const struct document_node *node, const char *what,
                        const struct option_spec *option, struct words *ret)
 {
-    if (node->type != YAML_SEQUENCE_NODE) {
+    if (node->kind != DOCUMENT_LIST) {
         config_error(self, node, "%s: a list is expected, as [one, two]", what);
         return;
     }
-    yaml_node_item_t *start = node->data.sequence.items.start;
-    size_t count = (size_t)(node->data.sequence.items.top - start);
+    const size_t count = node->count;
     if (count > CONFIG_LIST_MAX) {
         config_error(self, node, "%s: %zu items, at most %d are taken", what, count, CONFIG_LIST_MAX);
         return;
@@ -113,8 +108,9 @@ static void read_words(struct config_reader *self, yaml_node_t *node, const char
         config_error(self, node, "out of memory");
         return;
     }
+    const struct document_node *at = node + 1;
     for (size_t i = 0; i < count; i++) {
-        yaml_node_t *item = config_node(self, start[i]);
+        const struct document_node *item = config_take(self, &at);
         const char *text = config_scalar(self, item, what);
         char *copy = text == NULL ? NULL : strdup(text);
         if (copy == NULL)
@@ -136,13 +132,13 @@ static bool is_variable(const char *text)
 }
 
 // { env: VARIABLE }
-static const char *read_env(struct config_reader *self, yaml_node_t *node, const char *name)
+static const char *read_env(struct config_reader *self, const struct document_node *node, const char *name)
 {
-    if (pair_count(node) == 1) {
-        const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-        const char *key = config_scalar(self, config_node(self, pair->key), name);
+    if (node->count == 1) {
+        const struct document_node *at = node + 1;
+        const char *key = config_scalar(self, config_take(self, &at), name);
         if (key != NULL && strcmp(key, "env") == 0) {
-            const char *variable = config_scalar(self, config_node(self, pair->value), name);
+            const char *variable = config_scalar(self, config_take(self, &at), name);
             if (variable != NULL && is_variable(variable))
                 return variable;
         }
@@ -151,19 +147,19 @@ static const char *read_env(struct config_reader *self, yaml_node_t *node, const
     return NULL;
 }
 
-static void read_headers(struct config_reader *self, yaml_node_t *node, const char *what,
+static void read_headers(struct config_reader *self, const struct document_node *node, const char *what,
                          struct config_headers *ret)
 {
     if (!is_mapping(self, node, what))
         return;
-    if (pair_count(node) > CONFIG_LIST_MAX) {
+    if (node->count > CONFIG_LIST_MAX) {
         config_error(self, node, "%s: at most %d are taken", what, CONFIG_LIST_MAX);
         return;
     }
-    ret->items = calloc(pair_count(node) + 1, sizeof *ret->items);
-    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-         ret->items != NULL && pair < node->data.mapping.pairs.top; pair++) {
-        yaml_node_t *key = config_node(self, pair->key), *value = config_node(self, pair->value);
+    ret->items = calloc((size_t)node->count + 1, sizeof *ret->items);
+    const struct document_node *at = node + 1;
+    for (size_t i = 0; ret->items != NULL && i < node->count; i++) {
+        const struct document_node *key = config_take(self, &at), *value = config_take(self, &at);
         const char *name = config_scalar(self, key, what);
         if (name == NULL)
             continue;
@@ -175,7 +171,7 @@ static void read_headers(struct config_reader *self, yaml_node_t *node, const ch
             if (ret->items[other].name != NULL && strcasecmp(ret->items[other].name, name) == 0)
                 config_error(self, key, "%s: \"%.64s\" is there twice", what, name);
         const char *variable = NULL, *text = NULL;
-        if (value->type == YAML_MAPPING_NODE)
+        if (value->kind == DOCUMENT_MAPPING)
             variable = read_env(self, value, name);
         else
             text = config_scalar(self, value, name);
@@ -189,7 +185,7 @@ static void read_headers(struct config_reader *self, yaml_node_t *node, const ch
     }
 }
 
-static void read_section(struct config_reader *self, yaml_node_t *node, const char *what,
+static void read_section(struct config_reader *self, const struct document_node *node, const char *what,
                          const struct section *section, void *target);
 
 // Whether a name is there already; if not, it is kept under its place.
@@ -202,13 +198,12 @@ static bool is_known(struct names *names, const char *name, size_t place)
 }
 
 // Reads the items of a mapping by name, with what they are called in `names`.
-static void read_items(struct config_reader *self, yaml_node_t *node, const struct option_spec *option,
-                       char *items, size_t item_size, struct names *names)
+static void read_items(struct config_reader *self, const struct document_node *node,
+                       const struct option_spec *option, char *items, size_t item_size, struct names *names)
 {
-    const size_t count = pair_count(node);
-    for (size_t i = 0; i < count; i++) {
-        const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
-        yaml_node_t *key = config_node(self, pair->key);
+    const struct document_node *at = node + 1;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct document_node *key = config_take(self, &at), *value = config_take(self, &at);
         if (option->type == OPTION_JOBS) {
             self->jobs[i] = key;
             ((struct config_job *)(void *)items)[i].offset_ms = -1; // until one is given
@@ -226,17 +221,17 @@ static void read_items(struct config_reader *self, yaml_node_t *node, const stru
         *(char **)(void *)(items + i * item_size) = strdup(name);
         char what[128];
         (void)snprintf(what, sizeof what, "%s.%.64s", option->name, name);
-        read_section(self, config_node(self, pair->value), what, option->section, items + i * item_size);
+        read_section(self, value, what, option->section, items + i * item_size);
     }
 }
 
 // Makes an array for the items of a mapping by name and reads each; the names come first in their structs.
-static void *read_named(struct config_reader *self, yaml_node_t *node, const struct option_spec *option,
-                        size_t max, size_t item_size, size_t *ret_count)
+static void *read_named(struct config_reader *self, const struct document_node *node,
+                        const struct option_spec *option, size_t max, size_t item_size, size_t *ret_count)
 {
     if (!is_mapping(self, node, option->name))
         return NULL;
-    const size_t count = pair_count(node);
+    const size_t count = node->count;
     if (count == 0 || count > max) {
         config_error(self, node, "%s: %zu are named, 1 to %zu are possible", option->name, count, max);
         return NULL;
@@ -262,7 +257,8 @@ static void *read_named(struct config_reader *self, yaml_node_t *node, const str
     return items;
 }
 
-static void read_jobs(struct config_reader *self, yaml_node_t *node, const struct option_spec *option)
+static void read_jobs(struct config_reader *self, const struct document_node *node,
+                      const struct option_spec *option)
 {
     self->jobs = calloc(CONFIG_JOBS_MAX, sizeof *self->jobs);
     if (self->jobs == NULL)
@@ -272,7 +268,7 @@ static void read_jobs(struct config_reader *self, yaml_node_t *node, const struc
                                         &self->config->job_count);
 }
 
-static void read_option(struct config_reader *self, yaml_node_t *node, const char *what,
+static void read_option(struct config_reader *self, const struct document_node *node, const char *what,
                         const struct option_spec *option, void *target)
 {
     void *place = (char *)target + option->place;
@@ -301,7 +297,7 @@ static void read_option(struct config_reader *self, yaml_node_t *node, const cha
         config_error(self, node, "%s: %s", what, fault.text);
 }
 
-static const struct option_spec *find_option(struct config_reader *self, const yaml_node_t *key,
+static const struct option_spec *find_option(struct config_reader *self, const struct document_node *key,
                                              const char *what, const struct section *section,
                                              const char *name)
 {
@@ -321,7 +317,7 @@ static const struct option_spec *find_option(struct config_reader *self, const y
 }
 
 // What is left out takes its default; sections that are left out, all of theirs.
-static void take_defaults(struct config_reader *self, const yaml_node_t *node, const char *what,
+static void take_defaults(struct config_reader *self, const struct document_node *node, const char *what,
                           const struct section *section, void *target, uint64_t seen)
 {
     for (size_t i = 0; i < section->count; i++) {
@@ -338,15 +334,15 @@ static void take_defaults(struct config_reader *self, const yaml_node_t *node, c
     }
 }
 
-static void read_section(struct config_reader *self, yaml_node_t *node, const char *what,
+static void read_section(struct config_reader *self, const struct document_node *node, const char *what,
                          const struct section *section, void *target)
 {
     uint64_t seen = 0;
     if (!is_mapping(self, node, *what == '\0' ? "the file" : what))
         return;
-    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-         pair < node->data.mapping.pairs.top && !enough(self); pair++) {
-        yaml_node_t *key = config_node(self, pair->key), *value = config_node(self, pair->value);
+    const struct document_node *at = node + 1;
+    for (size_t i = 0; i < node->count && !enough(self); i++) {
+        const struct document_node *key = config_take(self, &at), *value = config_take(self, &at);
         const char *name = config_scalar(self, key, "a name");
         const struct option_spec *option = name == NULL ? NULL : find_option(self, key, what, section, name);
         if (option == NULL)
@@ -370,7 +366,7 @@ static void read_section(struct config_reader *self, yaml_node_t *node, const ch
 
 void config_read(struct config_reader *self)
 {
-    yaml_node_t *root = yaml_document_get_root_node(self->document);
+    const struct document_node *root = document_root(self->document);
     if (root == NULL) {
         config_error(self, NULL, "is empty");
         return;
