@@ -56,15 +56,6 @@ static void speed_up(struct config *config, uint32_t speed)
     }
 }
 
-static bool too_many_anchors(const char *text, size_t size)
-{
-    size_t count = 0;
-    for (const char *at = text, *end = text + size;
-         (at = memchr(at, '&', (size_t)(end - at))) != NULL && count <= CONFIG_ANCHORS_MAX; at++)
-        count++;
-    return count > CONFIG_ANCHORS_MAX;
-}
-
 enum err config_parse(const char *text, size_t size, const char *path, uint32_t speed, config_warn *warn,
                       void *arg, struct config **ret, struct fault *fault)
 {
@@ -78,8 +69,6 @@ enum err config_parse(const char *text, size_t size, const char *path, uint32_t 
         .path = path, .config = config, .warn = warn, .warn_arg = arg, .fault = fault};
     if (size > CONFIG_BYTES_MAX)
         config_error(&reader, NULL, "is longer than %d bytes", CONFIG_BYTES_MAX);
-    else if (too_many_anchors(text, size))
-        config_error(&reader, NULL, "has more than %d anchors", CONFIG_ANCHORS_MAX);
     else
         read_document(&reader, text, size);
     free(reader.jobs);

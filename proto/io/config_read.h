@@ -9,7 +9,6 @@
 enum {
     CONFIG_ERRORS_MAX = 20,              // more are not told
     CONFIG_BYTES_MAX = 64 * 1024 * 1024, // of a file
-    CONFIG_ANCHORS_MAX = 10000,          // more would cost a quadratic time
     CONFIG_NODES_MAX = 10000000,         // visited: aliases can make a small file a large one
     CONFIG_JOBS_MAX = 100000,
     CONFIG_RESOURCES_MAX = 256,

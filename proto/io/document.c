@@ -1,5 +1,7 @@
 #include "proto/io/document.h"
 
+#include "proto/base/names.h"
+
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -9,16 +11,11 @@
 
 static const uint32_t NO_NODE = UINT32_MAX;
 
-// A node's name for aliases.
-struct anchor {
-    char *name;    // owned
-    uint32_t node; // its place in the row
-};
-
 // What a reading knows.
 struct reading {
     struct document *document;   // being filled
-    struct anchor *anchors;      // owned
+    struct names anchors;        // places of the nodes that have one; the names are owned
+    void *anchors_memory;        // owned; NULL before the first
     size_t anchor_count;         // of them
     uint32_t open;               // the innermost node that still takes nodes; its span has the one around it
     struct document_node *place; // of an error
@@ -62,28 +59,33 @@ static enum err refuse_syntax(struct reading *self, const yaml_parser_t *parser)
 
 // ---------------------------------------------------------------- anchors
 
-static const struct anchor *find_anchor(const struct reading *self, const char *name)
+static uint32_t find_anchor(const struct reading *self, const char *name)
 {
-    for (size_t i = 0; i < self->anchor_count; i++)
-        if (strcmp(self->anchors[i].name, name) == 0)
-            return &self->anchors[i];
-    return NULL;
+    return self->anchors_memory != NULL ? names_find(&self->anchors, name) : NAMES_NONE;
 }
 
 static enum err add_anchor(struct reading *self, yaml_mark_t at, const char *name, uint32_t node)
 {
-    if (find_anchor(self, name) != NULL)
+    if (find_anchor(self, name) != NAMES_NONE)
         return refuse(self, at, "is not YAML: two have the same anchor, &", name);
-    struct anchor *anchors = realloc(self->anchors, (self->anchor_count + 1) * sizeof *anchors);
-    char *copy = strdup(name);
-    if (anchors != NULL)
-        self->anchors = anchors;
-    if (anchors == NULL || copy == NULL) {
-        free(copy);
+    if (self->anchor_count == DOCUMENT_ANCHORS_MAX)
+        return fault_set(self->fault, ERR_FULL, "has more than %d anchors", DOCUMENT_ANCHORS_MAX);
+    if (self->anchors_memory == NULL &&
+        (self->anchors_memory = malloc(names_size(DOCUMENT_ANCHORS_MAX))) != NULL)
+        names_init(&self->anchors, self->anchors_memory, DOCUMENT_ANCHORS_MAX);
+    const char *copy = self->anchors_memory != NULL ? strdup(name) : NULL;
+    if (copy == NULL)
         return fault_set(self->fault, ERR_NO_MEMORY, "out of memory");
-    }
-    self->anchors[self->anchor_count++] = (struct anchor){.name = copy, .node = node};
+    names_put(&self->anchors, copy, node);
+    self->anchor_count++;
     return ERR_OK;
+}
+
+static void free_anchors(struct reading *self)
+{
+    for (size_t i = 0; self->anchor_count > 0 && i < self->anchors.room; i++)
+        free((void *)(uintptr_t)self->anchors.keys[i]);
+    free(self->anchors_memory);
 }
 
 // ---------------------------------------------------------------- nodes
@@ -119,10 +121,10 @@ static enum err add_scalar(struct reading *self, const yaml_event_t *event)
 static enum err add_alias(struct reading *self, const yaml_event_t *event)
 {
     const char *name = (const char *)event->data.alias.anchor;
-    const struct anchor *anchor = find_anchor(self, name);
-    if (anchor == NULL)
+    const uint32_t place = find_anchor(self, name);
+    if (place == NAMES_NONE)
         return refuse(self, event->start_mark, "is not YAML: nothing before it has the anchor &", name);
-    struct document_node node = {.kind = DOCUMENT_ALIAS, .span = 1, .place = anchor->node};
+    struct document_node node = {.kind = DOCUMENT_ALIAS, .span = 1, .place = place};
     return add_node(self, event, &node, NULL);
 }
 
@@ -192,9 +194,7 @@ enum err document_read(struct document *self, const char *text, size_t size, siz
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
     const enum err err = take_events(&reading, &parser);
     yaml_parser_delete(&parser);
-    for (size_t i = 0; i < reading.anchor_count; i++)
-        free(reading.anchors[i].name);
-    free(reading.anchors);
+    free_anchors(&reading);
     return err;
 }
 

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { DOCUMENT_ANCHORS_MAX = 10000 };
+
 enum document_kind { DOCUMENT_SCALAR, DOCUMENT_LIST, DOCUMENT_MAPPING, DOCUMENT_ALIAS };
 
 // One node. The first that it holds is the next in the row; behind a node and all that it holds, `span`
@@ -30,8 +32,8 @@ struct document {
 };
 
 // Reads the one document of a text. ERR_INVALID is told at a place, of which `ret_place` takes line and
-// column; ERR_CORRUPT (not UTF-8), ERR_FULL (more than `nodes_max` nodes) and ERR_NO_MEMORY concern the
-// whole. The caller frees the document, after an error too.
+// column; ERR_CORRUPT (not UTF-8), ERR_FULL (more than `nodes_max` nodes, or than DOCUMENT_ANCHORS_MAX) and
+// ERR_NO_MEMORY concern the whole. The caller frees the document, after an error too.
 SB_MUST_CHECK
 enum err document_read(struct document *self, const char *text, size_t size, size_t nodes_max,
                        struct document_node *ret_place, struct fault *fault);

@@ -110,6 +110,29 @@ static void more_values_than_there_is_room_for_are_refused(void **state)
     refused(text, ERR_FULL, 0, 0, "has more than 64 values");
 }
 
+static void anchors_have_a_limit_and_a_sign_within_a_text_is_none(void **state)
+{
+    (void)state;
+    struct buffer text;
+    struct document document;
+    struct document_node place;
+    struct fault fault = {0};
+    buffer_init(&text, 1024 * 1024);
+    assert_int_equal(buffer_print(&text, "- http://x/y?a=1&b=2\n"), ERR_OK);
+    for (int i = 0; i < DOCUMENT_ANCHORS_MAX; i++)
+        assert_int_equal(buffer_print(&text, "- &a%d 1\n", i), ERR_OK);
+    enum err err =
+        document_read(&document, text.data, text.size, DOCUMENT_ANCHORS_MAX + NODES_MAX, &place, &fault);
+    assert_int_equal(err, ERR_OK);
+    document_free(&document);
+    assert_int_equal(buffer_print(&text, "- &more 1\n"), ERR_OK);
+    err = document_read(&document, text.data, text.size, DOCUMENT_ANCHORS_MAX + NODES_MAX, &place, &fault);
+    assert_int_equal(err, ERR_FULL);
+    assert_string_equal(fault.text, "has more than 10000 anchors");
+    document_free(&document);
+    buffer_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +141,7 @@ int main(void)
         cmocka_unit_test(a_file_without_a_document_has_no_root),
         cmocka_unit_test(what_is_wrong_is_told_at_its_place),
         cmocka_unit_test(more_values_than_there_is_room_for_are_refused),
+        cmocka_unit_test(anchors_have_a_limit_and_a_sign_within_a_text_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
