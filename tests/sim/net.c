@@ -8,7 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOPIC_MAX = 128, OVERTAKES_PPM = 50000, HALF_OPEN_PPM = 500000, KEPT_PPM = 300000 };
+enum {
+    TOPIC_MAX = 128,
+    OVERTAKES_PPM = 50000,
+    HALF_OPEN_PPM = 500000,
+    KEPT_PPM = 300000,
+    STALLS_PPM = 3000,
+    STALL_MAX_MS = 8000,
+};
 
 // One end of a connection, as the broker knows it: its number is its place, from 1.
 struct peer {
@@ -92,6 +99,8 @@ static int64_t arrival_us(struct node *self, int64_t cut_until_us, int64_t *last
     }
     if ((sim->faults & SIM_FAULT_DELAY) != 0) {
         at_us += sim_between(0, 3 * self->link.delay_us);
+        if (sim_chance(STALLS_PPM)) // it was lost on its way, and is sent again by what carries it
+            at_us += sim_between(1, STALL_MAX_MS) * SIM_MS_US;
         if (sim_chance(OVERTAKES_PPM))
             return at_us;
     }
