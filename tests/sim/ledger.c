@@ -31,9 +31,10 @@ struct place {
 // A run, in the order of numbers.
 struct run {
     uint64_t number;
-    int64_t slot_ms; // 0: of none, so far
-    Sb__Stage stage; // as last stored
-    bool ended;      // with that stage as its outcome
+    int64_t slot_ms;  // 0: of none, so far
+    Sb__Stage stage;  // as last stored
+    uint32_t attempt; // the same
+    bool ended;       // with that stage as its outcome
 };
 
 struct job {
@@ -219,6 +220,7 @@ static void note_run(const struct core_record *record)
         check_broken("I12", "job %s: run %" PRIu64 " ended as %d and is now %d", job->name, run->number,
                      (int)run->stage, (int)state->stage);
     run->stage = state->stage;
+    run->attempt = state->attempt;
     run->ended = ends;
     if (state->slot_ms == 0 || run->slot_ms != 0)
         return;
@@ -258,6 +260,17 @@ static void note_outcome(const struct core_record *record)
     if (entry->slots == 0 || (entry->slots > 1 && entry->run != 0))
         check_broken("I1", "job %s slot %" PRId64 ": run %" PRIu64 " has %" PRIu64 " slots", job->name,
                      entry->slot_ms, entry->run, entry->slots);
+}
+
+bool ledger_goes_on(const char *name, uint64_t number, uint32_t attempt)
+{
+    const struct job *job = job_of(name, strlen(name));
+    for (size_t i = job->settled; i < job->run_count; i++) {
+        const struct run *run = &job->runs[i];
+        if (run->number == number)
+            return !run->ended && run->attempt <= attempt;
+    }
+    return false;
 }
 
 // ---------------------------------------------------------------- the place in the schedule

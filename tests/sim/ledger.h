@@ -23,6 +23,9 @@ void ledger_note(const struct core_record *record);
 // The broker starts anew with these records: nothing that is needed for what was durable is missing (I12).
 void ledger_recovered(const struct core_record *records, size_t count);
 
+// Whether the journal has that run of a job as one that goes on, in this attempt or an earlier one.
+bool ledger_goes_on(const char *job, uint64_t run, uint32_t attempt);
+
 // Between two transactions, at any time: every run that has ended has told the outcome of its slot. With
 // `wall_ms` (else 0) also: all slots up to that time, but for the last minute, were taken. That holds once
 // the broker runs without faults and its clock is right.

@@ -1,6 +1,8 @@
 // What stands in for services/sync/delta.h and feed.h: an entity's store of which only the numbers are kept.
-// What it must not do is looked at with each commit (I3, D2).
+// What it must not do is looked at with each commit (I3, D2), and that the broker keeps what it has
+// acknowledged (I12).
 #include "tests/sim/check.h"
+#include "tests/sim/ledger.h"
 #include "tests/sim/sync_own.h"
 
 #include "services/sync/delta.h"
@@ -355,8 +357,21 @@ static void remove_report(struct delta *self, const struct delta_run *run, Sb__R
     }
 }
 
+// I12: a good result that was acknowledged is kept by the broker, whatever happens to it: its run has ended.
+static void check_kept(const struct delta *self, const struct waiting_report *report)
+{
+    if (report->result.ok && config_job(sim->config, self->job->name, NULL) != NULL &&
+        ledger_goes_on(self->job->name, report->run, report->attempt))
+        check_broken("I12", "job %s: the result of run %" PRIu64 " was acknowledged, but the run goes on",
+                     self->job->name, report->run);
+}
+
 enum err delta_acknowledge(struct delta *self, uint64_t run, uint32_t attempt, struct fault *fault)
 {
+    for (size_t i = 0; i < self->disk->report_count; i++) {
+        if (self->disk->reports[i].run == run && self->disk->reports[i].attempt == attempt)
+            check_kept(self, &self->disk->reports[i]);
+    }
     const struct delta_run which = {.run = run, .attempt = attempt};
     return commit(self, remove_report, &which, NULL, NULL, fault);
 }
