@@ -47,6 +47,8 @@ static struct broker {
     size_t waiting_capacity;     // room for so many
     uint64_t gone[GONE_MAX];     // peers that a send just missed
     size_t gone_count;           // of them
+    uint64_t epoch;              // the last one in which it answered
+    uint64_t epoch_life;         // the life that did
 } broker;
 
 static void step(struct core_event *event);
@@ -171,9 +173,23 @@ static void reload(struct core_reload_wish wish)
     settings_free(&settings);
 }
 
+// I10: each life answers in an epoch of its own, which is greater than those before.
+static void check_epoch(uint64_t epoch)
+{
+    const uint64_t life = broker.node->life;
+    if (broker.epoch_life == life ? epoch != broker.epoch : epoch <= broker.epoch)
+        check_broken("I10",
+                     "life %" PRIu64 " of the broker answers in epoch %" PRIu64 " after epoch %" PRIu64, life,
+                     epoch, broker.epoch);
+    broker.epoch = epoch;
+    broker.epoch_life = life;
+}
+
 static void carry_out(const struct core_update *update)
 {
     append(update);
+    for (size_t i = 0; i < update->reply_count; i++)
+        check_epoch(update->replies[i].reply->epoch);
     for (size_t i = 0; i < update->reply_count; i++)
         post(update->replies[i].durable, update->replies[i].peer, NULL, &update->replies[i].reply->base);
     for (size_t i = 0; i < update->publication_count; i++)
