@@ -26,6 +26,7 @@ enum {
     SILENT_PPM = 15000,
     REFUSES_PPM = 30000,
     BREAKS_PPM = 20000,
+    RATE_LEAST = 1000, // bytes in a second, however often the ERP slows down
 };
 
 struct download {
@@ -168,6 +169,7 @@ static int64_t draw(struct download *self)
         latency_us += sim_between(0, 10 * SIM_SECOND_US);
         rate /= sim_between(2, 30);
     }
+    rate = rate > RATE_LEAST ? rate : RATE_LEAST;
     self->rate = rate;
     int64_t whole_us = latency_us + (int64_t)(self->size - self->had) * SIM_SECOND_US / rate;
     self->first_us = self->start_us + latency_us;
