@@ -272,6 +272,10 @@ static void on_renewed(const struct core_event *event, const Sb__Renewed *renewe
     // A renewal that comes after what gave the lease back, while the broker recovers, brings it to life
     // again: nobody works under it, and it ends by itself.
     lease->released = false;
+    // One that is taken over has the delay of the config by then.
+    const struct config_resource *config = config_of(lease->resource);
+    if (lease->life != sim->broker->life && config != NULL && config->grant_delay_ms < lease->delay_ms)
+        lease->delay_ms = config->grant_delay_ms;
     lease->life = sim->broker->life;
     lease->update = 0;
     lease->end_ms = larger(lease->end_ms, event->boot_ms + renewed->ttl_ms);
