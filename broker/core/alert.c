@@ -215,10 +215,16 @@ static const char *client_of(const struct alert *alert, const char *resource)
 
 void alerts_of_resource_clear(struct core *self, const struct resource *resource)
 {
-    alert_clear(self, ALERT_PAUSE_TIMEOUT, resource->name);
     for (size_t i = self->alert_count; i-- > 0;) { // from the end, as the last one takes a freed place
-        if (client_of(&self->alerts[i], resource->name) != NULL && update_has_room(self)) // else in its time
-            alert_over(self, &self->alerts[i]);
+        struct alert *alert = &self->alerts[i];
+        const bool is_pause =
+            alert->kind == ALERT_PAUSE_TIMEOUT && strcmp(alert_subject(alert), resource->name) == 0;
+        if (!is_pause && client_of(alert, resource->name) == NULL)
+            continue;
+        if (update_has_room(self))
+            alert_over(self, alert);
+        else // the next step ends it
+            alert->until_ms = self->alert_until_ms = self->wall_ms;
     }
 }
 

@@ -53,10 +53,10 @@ static void check_job(const struct core *self, const struct job *job)
     const int64_t ahead = self->wall_ms - self->boot_ms - self->wall_ahead_ms;
     if (self->stopping || ahead > 0 || ahead < 0)
         return;
-    // A time that has passed is looked at next; what it was for may have changed with it.
-    assert(heap_time(&self->job_wall, place) == job_wall_deadline(self, job) ||
-           heap_time(&self->job_wall, place) <= self->wall_ms);
-    assert(heap_time(&self->job_boot, place) == job_boot_deadline(self, job));
+    // A wall time that has passed is looked at next; what it was for may have changed with it.
+    const bool is_due = heap_time(&self->job_wall, place) <= self->wall_ms;
+    assert(is_due || heap_time(&self->job_wall, place) == job_wall_deadline(self, job));
+    assert(is_due || heap_time(&self->job_boot, place) == job_boot_deadline(self, job));
     if (job->presence == JOB_ABSENT)
         return;
     assert(job_find(self, job->name) == job);
@@ -78,6 +78,11 @@ void core_check(const struct core *self)
         check_waiter(self, i);
     for (size_t i = 0; i < self->job_count; i++)
         check_job(self, &self->jobs[i]);
+    size_t moved = 0;
+    for (size_t i = 0; i < self->job_count; i++)
+        moved += self->jobs[i].is_moved ? 1 : 0;
+    assert(moved == self->jobs_moved);
+    assert(moved == 0 || self->slots_told_ms != 0);
     assert(self->touched_count == 0);
     assert(self->owner_count <= self->owner_max);
     assert(self->alert_count <= self->alert_max);

@@ -214,12 +214,16 @@ void hold_take_off(struct core *self, uint64_t peer, const Sb__Request *request)
     reply_durable(self);
 }
 
-void holds_of_job_end(struct core *self, uint32_t job)
+bool holds_of_job_end(struct core *self, uint32_t job)
 {
     for (size_t i = self->hold_count; i-- > 0;) {
-        if (self->holds[i].job == job)
-            hold_end(self, i);
+        if (self->holds[i].job != job)
+            continue;
+        if (!update_has_room(self))
+            return false;
+        hold_end(self, i);
     }
+    return true;
 }
 
 void holds_of_job_move(struct core *self, const struct job *job)

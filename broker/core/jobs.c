@@ -96,6 +96,7 @@ static void leave_sessions(struct core *self, uint32_t place)
 void job_retire(struct core *self, struct job *job)
 {
     job->presence = JOB_RETIRING;
+    schedule_settle(self, job);
     job_touch(self, job);
 }
 
@@ -107,7 +108,8 @@ static void topic_remove(struct core *self, struct topic *topic)
     list_remove(&topic->changed);
 }
 
-// What is at work goes on to its end; all else of a removed job ends now, and at last its place is free.
+// What is at work goes on to its end; all else of a removed job ends now, step by step where there is no room
+// for all of it, and at last its place is free.
 static void wind_down(struct core *self, struct job *job)
 {
     const uint32_t place = job_index(self, job);
@@ -116,8 +118,11 @@ static void wind_down(struct core *self, struct job *job)
     further_drop(self, job, "the job was removed");
     if (run_is_open(job))
         run_end(self, job, run_outcome_so_far(&job->current), NULL, "the job was removed");
+    if (!update_has_room(self))
+        return;
     alerts_of_job_clear(self, job);
-    holds_of_job_end(self, place);
+    if (!holds_of_job_end(self, place) || !update_has_room(self))
+        return;
     leave_sessions(self, place);
     if (slots_leave(self, job->last_slot_ms))
         meta_store(self, false);
@@ -188,10 +193,17 @@ static void look_at_clock(struct core *self)
     jobs_look(self);
 }
 
-bool jobs_advance(struct core *self)
+// Where each job that moved stands is stored now, each by itself, so META need not say it for all of them.
+static void settle_all(struct core *self)
 {
-    jobs_look(self);
-    look_at_clock(self);
+    if (self->slots_told_ms == 0 || self->jobs_moved > 0 || self->stopping || !update_has_room(self))
+        return;
+    self->slots_told_ms = 0;
+    meta_store(self, false);
+}
+
+static bool advance_due(struct core *self)
+{
     while (!self->stopping) {
         struct job *job = NULL;
         if (heap_first_time(&self->job_wall) <= self->wall_ms)
@@ -210,6 +222,15 @@ bool jobs_advance(struct core *self)
         look(self, job);
     }
     return true;
+}
+
+bool jobs_advance(struct core *self)
+{
+    jobs_look(self);
+    look_at_clock(self);
+    const bool all = advance_due(self);
+    settle_all(self);
+    return all;
 }
 
 int64_t jobs_deadline(const struct core *self)

@@ -62,6 +62,8 @@ enum {
 
 static_assert((int)ALERT_ID_SIZE <= (int)CORE_KEY_MAX, "an alert's name is its key");
 static_assert(LEASES_MAX < RECORDS_A_STEP, "a clean stop stores every lease in one step");
+static_assert(RESOURCES_MAX * ROOM_A_JOB / 2 <= PUBLICATIONS_A_STEP / 2,
+              "a reload changes every resource at once");
 static_assert(NUMBER_LOW < NUMBER_BLOCK, "a block is reserved before the last one is used up");
 static_assert(TICKS_A_BEAT * ROOM_A_JOB <= PUBLICATIONS_A_STEP, "a beat's ticks fit into a step");
 

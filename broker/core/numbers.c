@@ -40,6 +40,7 @@ void meta_store(struct core *self, bool clean)
     meta->ttl_max_ms = self->ttl_before_ms;
     meta->ttl_max_ms = self->life_max_ms > meta->ttl_max_ms ? self->life_max_ms : meta->ttl_max_ms;
     meta->slots_gone_ms = self->slots_gone_ms;
+    meta->slots_told_ms = self->slots_told_ms;
     record_add(self, CORE_TABLE_META, "meta", 4, &meta->base);
     self->numbers_update = self->update_number;
 }

@@ -76,6 +76,8 @@ bool slots_leave(struct core *self, int64_t last_slot_ms);
 // Places a job on its grid, after its last slot or from now on; or on a grid that was changed.
 void schedule_place(struct core *self, struct job *job);
 void schedule_replace(struct core *self, struct job *job);
+// The journal knows where the job stands on its grid, or need not: it leaves the config.
+void schedule_settle(struct core *self, struct job *job);
 // What the jobs' start makes due; true if nothing is left over for want of room.
 bool schedule_begin(struct core *self);
 void schedule_advance(struct core *self, struct job *job);
@@ -209,7 +211,8 @@ const struct hold *hold_of_job(const struct core *self, const struct job *job);
 const struct hold *hold_of_resource(const struct core *self, const struct resource *resource,
                                     bool for_orders);
 const char *hold_text(struct core *self, const struct hold *hold);
-void holds_of_job_end(struct core *self, uint32_t job);
+// Ends those of a job that leaves the config; false if not all had room.
+bool holds_of_job_end(struct core *self, uint32_t job);
 void holds_of_job_move(struct core *self, const struct job *job);
 void hold_recover(struct core *self, const Sb__Hold *message);
 bool holds_advance(struct core *self);

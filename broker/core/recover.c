@@ -276,6 +276,7 @@ static void recover_meta(struct core *self, const Sb__StoredMeta *meta)
         return;
     self->ttl_before_ms = meta->ttl_max_ms;
     self->slots_gone_ms = meta->slots_gone_ms;
+    self->slots_told_ms = meta->slots_told_ms;
     if (meta->clean)
         return;
     // Leases of the life before may still be held: nothing is granted until the longest has ended.

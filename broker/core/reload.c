@@ -154,6 +154,8 @@ static void take(struct core *self, const struct core_config *config)
     take_resources(self, config);
     take_jobs(self, config);
     life_keep(self);
+    if (self->jobs_moved > 0 && self->slots_told_ms < self->wall_ms)
+        self->slots_told_ms = self->wall_ms; // stored with the answer, as some jobs' places are not
     meta_store(self, false);
     self->terms_update = self->update_number;
     for (uint32_t i = 0; i < self->resource_count; i++)
@@ -161,12 +163,18 @@ static void take(struct core *self, const struct core_config *config)
     self->is_behind = true; // whatever had no room in this step
 }
 
+// Whether the step is half empty: a new config can change every resource at once.
+static bool is_roomy(const struct core *self)
+{
+    return self->publication_count <= PUBLICATIONS_A_STEP / 2 && self->record_count <= RECORDS_A_STEP / 2;
+}
+
 // Slots that have passed belong to the grid that was. What has no room in this step is taken by the next
 // ones, and then the config is asked for once more: it is not kept.
 static bool is_late_for(struct core *self, const struct core_reload_wish *wish)
 {
     (void)jobs_advance(self);
-    if (heap_first_time(&self->job_wall) > self->wall_ms)
+    if (heap_first_time(&self->job_wall) > self->wall_ms && is_roomy(self))
         return false;
     const struct core_reload_wish *earlier = &self->late_reload;
     if (self->reload_waits && earlier->peer != 0)

@@ -56,6 +56,7 @@ void job_store(struct core *self, struct job *job)
     stored->lost_cause = job->lost.cause;
     stored->known_since_ms = job->known_since_ms;
     record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), &stored->base);
+    schedule_settle(self, job);
     job_touch(self, job);
 }
 
@@ -142,7 +143,7 @@ int64_t schedule_boot_deadline(const struct core *self, const struct job *job)
 {
     if (job->presence != JOB_CONFIGURED)
         return INT64_MAX;
-    if (job->is_starting)
+    if (job->is_starting || job->is_moved)
         return INT64_MIN;
     return stands_back(self, job) ? job->paced_boot + job->config.every_ms : INT64_MAX;
 }
@@ -189,10 +190,28 @@ static int64_t first_free_ms(const struct core *self)
     return stands_back && !was_wrong ? self->slots_gone_ms : self->wall_ms;
 }
 
+// Its place is stored when there is room for that; until then META says how far its slots are told.
+static void set_moved(struct core *self, struct job *job)
+{
+    self->jobs_moved += job->is_moved ? 0 : 1;
+    job->is_moved = true;
+    job_touch(self, job);
+}
+
+void schedule_settle(struct core *self, struct job *job)
+{
+    self->jobs_moved -= job->is_moved ? 1 : 0;
+    job->is_moved = false;
+}
+
 void schedule_place(struct core *self, struct job *job)
 {
     job->paced_boot = self->boot_ms;
     job->is_new = job->last_slot_ms == 0;
+    if (!job->is_new && job->last_slot_ms < self->slots_told_ms) { // a reload moved it, and was cut off then
+        job->last_slot_ms = self->slots_told_ms;
+        set_moved(self, job);
+    }
     job->known_since_ms = job->known_since_ms != 0 ? job->known_since_ms : self->wall_ms;
     // Its slots count from now on, and a later stop misses none.
     if (job->is_new)
@@ -207,7 +226,10 @@ void schedule_replace(struct core *self, struct job *job)
     const int64_t from = self->wall_ms > job->last_slot_ms ? self->wall_ms : job->last_slot_ms;
     job->next_slot_ms = slot_after(&job->config, from);
     job->last_slot_ms = from; // a restart counts from here, too, whatever grid it brings
-    job_store(self, job);
+    if (update_has_room(self))
+        job_store(self, job);
+    else
+        set_moved(self, job);
 }
 
 bool schedule_begin(struct core *self)
@@ -232,6 +254,8 @@ void schedule_advance(struct core *self, struct job *job)
         const uint64_t count = (uint64_t)((self->wall_ms - job->next_slot_ms) / job->config.every_ms) + 1;
         take_slots(self, job, job->next_slot_ms, count);
     }
+    if (job->is_moved)
+        job_store(self, job);
     if (job->is_starting)
         start_job(self, job);
     if (!job->is_stale && self->wall_ms >= job_stale_ms(job)) {

@@ -110,6 +110,7 @@ struct job {
     int64_t next_slot_ms;    // the next one
     bool is_new;             // the journal does not know it yet
     bool is_starting;        // what its start makes due was not looked at yet
+    bool is_moved;           // its grid changed, and the journal does not know its new place yet
     int64_t paced_boot;      // BOOTTIME of the last due run: the pace while the wall clock stands back
     int64_t last_success_ms; // Unix ms
     int64_t known_since_ms;  // Unix ms since when the broker knows it: what never succeeded is as old as that
@@ -307,6 +308,7 @@ struct core {
     int64_t ttl_before_ms; // recovering: the longest that a lease of an earlier epoch can live
     int64_t life_max_ms;   // the longest that one of this epoch can, by any config that was in force
     int64_t slots_gone_ms; // the last slot of all jobs that left the config, Unix ms; 0: none did
+    int64_t slots_told_ms; // slots of every job up to this Unix ms are told, though some moved; 0: none did
     int64_t next_beat;     // BOOTTIME
     uint64_t beat;
     bool started, stopping;
@@ -323,6 +325,7 @@ struct core {
     struct job *jobs;        // the first job_count are or were in use
     struct figures *figures; // of each of them
     size_t job_count, jobs_absent;
+    size_t jobs_moved;        // those that are moved
     struct names job_names;   // of those that are not ABSENT
     struct heap job_wall;     // when each has something to do, Unix ms
     struct heap job_boot;     // and BOOTTIME

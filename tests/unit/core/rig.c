@@ -131,7 +131,7 @@ void rig_recovers(struct rig *self, enum core_table table, const char *key, cons
     memcpy(record->key, key, record->key_size);
 }
 
-void rig_start(struct rig *self)
+void rig_start_only(struct rig *self)
 {
     struct core_event event = {.kind = CORE_EVENT_START};
     memset(self, 0, offsetof(struct rig, memory));
@@ -143,6 +143,11 @@ void rig_start(struct rig *self)
     event.start.records = self->start;
     event.start.count = self->start_count;
     rig_step(self, &event);
+}
+
+void rig_start(struct rig *self)
+{
+    rig_start_only(self);
     rig_pass(self, 0);
 }
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { RIG_PEER = 7, RIG_JOBS_MAX = 4200, RIG_RECORDS_MAX = 2048, RIG_SESSION_JOBS = 64 };
+enum { RIG_PEER = 7, RIG_JOBS_MAX = 4200, RIG_RECORDS_MAX = 4224, RIG_SESSION_JOBS = 64 };
 
 // The resources; and the jobs that there are at first: the last one of "crm", the others of "erp".
 enum { ERP, CRM };
@@ -63,6 +63,8 @@ void rig_recovers(struct rig *self, enum core_table table, const char *key, cons
 // Starts anew, with the config and the journal as they are now; and then there come a sync that runs the
 // first jobs, and one that only orders.
 void rig_start(struct rig *self);
+// No more than the first step of that.
+void rig_start_only(struct rig *self);
 void rig_begin(struct rig *self);
 void rig_stop(struct rig *self);
 // The config is read again; the answer.

@@ -10,6 +10,7 @@ enum {
     SERVICES = JOBS / RIG_SESSION_JOBS,
     VERY_MANY_JOBS = 4200, // more topics than a beat repeats
     LEASES = 1024,         // that can be held at once
+    MOVED_JOBS = 3000,     // more than a step can store
     ORDERS = 3000,
     ORDER = 100000,
     CALLS = 40000,
@@ -307,6 +308,135 @@ static void a_reload_that_removes_nearly_all_jobs_is_carried_out_step_by_step(vo
     assert_true(whole->more);
 }
 
+// Its job and every other of them leave the config at once.
+static void a_job_with_nearly_every_hold_that_there_can_be_leaves_step_by_step(void **state)
+{
+    enum { THOUSAND = 1000, LEFT = 3, HOLDS = 250, HELD = 500 };
+    struct rig *self = *state;
+    start(self, THOUSAND);
+    for (size_t i = 0; i < HOLDS; i++)
+        assert_int_equal(rig_hold(self, self->names[HELD], "", 0, i + 1)->code, SB__CODE__CODE_OK);
+    self->config.job_count = LEFT;
+    (void)rig_reload(self);
+    rig_pass(self, 0);
+    assert_int_equal(self->deleted[CORE_TABLE_HOLD], HOLDS);
+    assert_int_equal(self->deleted[CORE_TABLE_JOB], THOUSAND - LEFT);
+    assert_int_equal(rig_state(self, "", "", 0)->n_holds, 0);
+}
+
+// What the journal has of many jobs that do well: each one's place, as it was stored last.
+static struct journal {
+    Sb__StoredMeta meta;
+    Sb__StoredJob jobs[MOVED_JOBS];
+} journal;
+
+// Each had its slot two hours ago, and there is a grid that had one an hour ago.
+static void start_journal(struct rig *self)
+{
+    enum { DAY_MS = 86400000, HOUR_MS = 3600000 };
+    sb__stored_meta__init(&journal.meta);
+    journal.meta.clean = true;
+    rig_recovers(self, CORE_TABLE_META, "meta", &journal.meta.base);
+    self->config.job_count = self->config.jobs_max = MOVED_JOBS;
+    for (size_t i = 0; i < MOVED_JOBS; i++) {
+        Sb__StoredJob *job = &journal.jobs[i];
+        sb__stored_job__init(job);
+        job->job = self->names[i];
+        job->last_slot_ms = self->wall_ms - 2 * HOUR_MS;
+        job->last_success_ms = job->known_since_ms = self->wall_ms;
+        rig_recovers(self, CORE_TABLE_JOB, self->names[i], &job->base);
+        self->jobs[i].every_ms = self->jobs[i].fresh_within_ms = DAY_MS;
+        self->jobs[i].offset_ms = job->last_slot_ms % DAY_MS;
+    }
+    rig_start(self);
+    for (size_t i = 0; i < MOVED_JOBS; i++)
+        self->jobs[i].offset_ms = (self->wall_ms - HOUR_MS) % DAY_MS;
+}
+
+// The last step's records become durable; how many jobs' places were among them.
+static size_t commit(const struct rig *self)
+{
+    size_t places = 0;
+    for (size_t i = 0; i < self->update.record_count; i++) {
+        const struct core_record *record = &self->update.records[i];
+        if (record->table == CORE_TABLE_META)
+            journal.meta = *(const Sb__StoredMeta *)record->value;
+        if (record->table != CORE_TABLE_JOB)
+            continue;
+        size_t job = 0;
+        while (strncmp(self->names[job], (const char *)record->key, record->key_size) != 0 ||
+               self->names[job][record->key_size] != '\0')
+            job++;
+        journal.jobs[job].last_slot_ms = ((const Sb__StoredJob *)record->value)->last_slot_ms;
+        places++;
+    }
+    return places;
+}
+
+static void a_reload_that_moves_more_jobs_than_a_step_can_store_goes_on_with_them_in_the_next(void **state)
+{
+    struct rig *self = *state;
+    start_journal(self);
+    const int64_t told_ms = self->wall_ms;
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+    size_t places = commit(self);
+    assert_int_equal(journal.meta.slots_told_ms, told_ms);
+    while (core_deadline(self->core) <= self->boot_ms) {
+        rig_tick(self, 0);
+        places += commit(self);
+    }
+    assert_int_equal(places, MOVED_JOBS);
+    assert_int_equal(journal.meta.slots_told_ms, 0);
+    for (size_t i = 0; i < MOVED_JOBS; i++)
+        assert_int_equal(journal.jobs[i].last_slot_ms, told_ms);
+}
+
+// The broker is killed when it has answered, and again when only the first step of its next life is stored:
+// the slot that the new grid had before its time never comes.
+static void a_reload_that_was_answered_holds_over_a_kill_though_not_every_job_was_stored(void **state)
+{
+    struct rig *self = *state;
+    start_journal(self);
+    (void)rig_reload(self);
+    const size_t places = commit(self);
+    rig_start_only(self);
+    (void)commit(self);
+    rig_start(self);
+    assert_int_equal(self->records[CORE_TABLE_LEDGER] + self->records[CORE_TABLE_RUN], 0);
+    assert_int_equal(self->records[CORE_TABLE_JOB], MOVED_JOBS - places); // it goes on with them
+    rig_pass(self, 600000);
+    assert_int_equal(self->records[CORE_TABLE_LEDGER] + self->records[CORE_TABLE_RUN], 0);
+    rig_pass(self, 86400000);
+    for (size_t i = 0; i < MOVED_JOBS; i++)
+        assert_true(self->ticks[i] > 0);
+}
+
+// A config can change every resource at once: it is taken over when there is room for that.
+static void a_reload_waits_for_a_step_that_the_slots_before_it_have_not_half_filled(void **state)
+{
+    enum { DUE = 520, EVERY_MS = 3600000 };
+    struct rig *self = *state;
+    start(self, JOBS);
+    self->config.job_count = self->config.jobs_max = JOBS;
+    for (size_t i = 0; i < JOBS; i++) {
+        self->jobs[i].every_ms = EVERY_MS;
+        self->jobs[i].offset_ms = i < DUE ? 0 : EVERY_MS / 2;
+    }
+    rig_start(self);
+    rig_pass(self, EVERY_MS - self->wall_ms % EVERY_MS - 1);
+    self->boot_ms++;
+    self->wall_ms++;
+    for (size_t i = 0; i < JOBS; i++)
+        self->jobs[i].offset_ms = EVERY_MS / 4;
+    const uint64_t entries = self->records[CORE_TABLE_JOB];
+    assert_null(rig_reload(self));
+    assert_int_equal(self->records[CORE_TABLE_JOB] - entries, DUE);
+    rig_tick(self, 0);
+    assert_non_null(self->update.reload);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+    assert_int_equal(self->records[CORE_TABLE_JOB] - entries, DUE + JOBS);
+}
+
 static void a_reload_past_the_room_is_refused_and_changes_nothing(void **state)
 {
     struct rig *self = *state;
@@ -352,6 +482,10 @@ int main(void)
         RIG_TEST(thousands_of_orders_that_cannot_go_on_are_all_told_so),
         RIG_TEST(thousands_of_orders_that_a_hold_stops_are_all_told_so_and_none_is_granted),
         RIG_TEST(a_reload_that_removes_nearly_all_jobs_is_carried_out_step_by_step),
+        RIG_TEST(a_job_with_nearly_every_hold_that_there_can_be_leaves_step_by_step),
+        RIG_TEST(a_reload_that_moves_more_jobs_than_a_step_can_store_goes_on_with_them_in_the_next),
+        RIG_TEST(a_reload_that_was_answered_holds_over_a_kill_though_not_every_job_was_stored),
+        RIG_TEST(a_reload_waits_for_a_step_that_the_slots_before_it_have_not_half_filled),
         RIG_TEST(a_reload_past_the_room_is_refused_and_changes_nothing),
         RIG_TEST(who_asks_for_a_reload_is_answered_when_the_config_was_read),
     };
