@@ -99,9 +99,9 @@ static const char *refuse_hold(struct core *self, const Sb__Hold *message, bool 
         return "a hold says by whom it is and why";
     if (message->orders_too && on_job)
         return "orders wait for a hold of their resource, not of a job";
-    if (message->until_ms != 0 && message->until_ms <= self->wall_ms && !lies)
+    if (!lies && message->until_ms != 0 && message->until_ms <= self->wall_ms)
         return "the end of the hold has passed already";
-    if (message->until_ms - self->wall_ms > longest_ms && !lies)
+    if (!lies && message->until_ms > self->wall_ms + longest_ms)
         return "a hold with an end ends within ten years; one without an end lies until it is taken off";
     *ret_code = SB__CODE__CODE_NOT_FOUND;
     if (on_job && job_find_configured(self, message->job) == NULL)
@@ -271,7 +271,7 @@ void hold_recover(struct core *self, const Sb__Hold *message)
     }
     struct hold *hold = &self->holds[self->hold_count];
     *hold = hold_of(self, message);
-    if (hold->until_ms - self->wall_ms > longest_ms) // the wall clock was set back
+    if (hold->until_ms > self->wall_ms + longest_ms) // the wall clock was set back
         hold->until_ms = self->wall_ms + longest_ms;
     count(self, &self->holds[self->hold_count++], true);
 }

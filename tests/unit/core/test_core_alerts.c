@@ -68,6 +68,9 @@ static void a_hold_cannot_be_laid_for_longer_than_ten_years(void **state)
     assert_int_equal(rig_hold(self, "prices", "", self->wall_ms + 10 * YEAR_MS, 1)->code, SB__CODE__CODE_OK);
     assert_int_equal(rig_state(self, "", "", 0)->n_holds, 1);
     assert_true(core_deadline(self->core) <= self->boot_ms + 1000); // the next beat
+    // Whoever repeats its number says another hold, whatever its end is: no arithmetic goes wrong with it.
+    assert_int_equal(rig_hold(self, "prices", "", INT64_MIN, 1)->code, SB__CODE__CODE_CONFLICT);
+    assert_int_equal(rig_hold(self, "prices", "", INT64_MAX, 1)->code, SB__CODE__CODE_CONFLICT);
 }
 
 static void a_hold_of_the_journal_that_never_ends_ends_in_ten_years(void **state)
