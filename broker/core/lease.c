@@ -174,7 +174,8 @@ static void count_held(struct core *self, const struct lease *lease)
 }
 
 // A lease that was not given back is told of until its holder, be it a job or a client by its name, gives one
-// back. A job comes again with its next run; a client may have been the only one of its name.
+// back. A job comes again with its next run; a client may have been the only one of its name, and of a
+// resource that left the config it can give none back any more.
 static void alert_end(struct core *self, const struct lease *lease, Sb__LeaseChange change)
 {
     const char *resource = self->resources[lease->resource].name;
@@ -182,7 +183,8 @@ static void alert_end(struct core *self, const struct lease *lease, Sb__LeaseCha
     const char *subject = job != NULL ? job : arena_print(self, "%s/%s", resource, lease->holder);
     if (change == SB__LEASE_CHANGE__LEASE_CHANGE_RELEASED)
         alert_clear(self, ALERT_LEASE_EXPIRED, subject);
-    else if (change == SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED)
+    else if (change == SB__LEASE_CHANGE__LEASE_CHANGE_EXPIRED &&
+             (job != NULL || !self->resources[lease->resource].removed))
         alert_raise_until(self, ALERT_LEASE_EXPIRED, subject,
                           arena_print(self, "%s%s%s did not give the lease %" PRIu64 " of %s back",
                                       lease->holder, job != NULL ? " with " : "", job != NULL ? job : "",

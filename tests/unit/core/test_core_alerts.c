@@ -3,6 +3,7 @@
 #include "tests/unit/core/rig.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { JOBS = 1100, ALERTS_TOLD = 512, ALERTS = 600, PAGES_OF = 50 };
 
@@ -175,6 +176,32 @@ static void alerts_are_told_by_their_age_the_oldest_first_and_how_many_more_ther
     assert_string_equal(look->alerts[0]->subject, keys[PAGES_OF + 1]);
 }
 
+static bool is_told(struct rig *self, const char *kind, const char *subject)
+{
+    const Sb__State *look = rig_state(self, "", "", 0);
+    for (size_t i = 0; i < look->n_alerts; i++) {
+        if (strcmp(look->alerts[i]->kind, kind) == 0 && strcmp(look->alerts[i]->subject, subject) == 0)
+            return true;
+    }
+    return false;
+}
+
+// What a resource's alerts are about leaves the config with it, also where that is seen later.
+static void a_lease_that_expires_after_its_resource_was_removed_is_told_of_no_more(void **state)
+{
+    struct rig *self = *state;
+    self->config.job_count = 2; // none of crm
+    rig_start(self);
+    const struct rig_client agent = rig_comes(self, 5, 0, 0, NULL);
+    (void)rig_granted(self, &agent, rig_order(self, ERP, 76));
+    (void)rig_granted(self, &agent, rig_order(self, CRM, 77));
+    self->config.resource_count = 1;
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+    rig_pass(self, 60000);
+    assert_true(is_told(self, "lease_expired", "erp/sync"));
+    assert_false(is_told(self, "lease_expired", "crm/sync"));
+}
+
 // What the journal has of a job that is not configured any more goes, but for its ledger.
 static void what_is_kept_of_a_job_that_left_over_a_restart_is_deleted(void **state)
 {
@@ -215,6 +242,7 @@ int main(void)
         RIG_TEST(a_hold_of_the_journal_that_never_ends_ends_in_ten_years),
         RIG_TEST(holds_are_told_by_their_age_and_then_by_their_number),
         RIG_TEST(alerts_are_told_by_their_age_the_oldest_first_and_how_many_more_there_are),
+        RIG_TEST(a_lease_that_expires_after_its_resource_was_removed_is_told_of_no_more),
         RIG_TEST(what_is_kept_of_a_job_that_left_over_a_restart_is_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
