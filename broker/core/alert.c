@@ -164,6 +164,18 @@ void alert_clear(struct core *self, enum alert_kind kind, const char *subject)
         alert_over(self, alert);
 }
 
+// An alert that is over by itself is told of no longer than this, though the clock went back.
+static int64_t latest_end_ms(const struct core *self)
+{
+    return self->wall_ms + EXPIRED_TOLD_MS;
+}
+
+void alerts_look_again(struct core *self)
+{
+    if (self->alert_until_ms != INT64_MAX)
+        self->alert_until_ms = self->wall_ms;
+}
+
 bool alerts_advance(struct core *self)
 {
     if (self->wall_ms < self->alert_until_ms)
@@ -176,6 +188,10 @@ bool alerts_advance(struct core *self)
         if (alert->until_ms != 0 && alert->until_ms <= self->wall_ms) {
             alert_over(self, alert);
             continue;
+        }
+        if (alert->until_ms > latest_end_ms(self)) {
+            alert->until_ms = latest_end_ms(self);
+            alert_store(self, alert, false);
         }
         next = alert->until_ms != 0 && alert->until_ms < next ? alert->until_ms : next;
         i++;
@@ -276,8 +292,7 @@ void alert_recover(struct core *self, const Sb__StoredAlert *stored)
         alert.kind++;
     if (alert.kind == ALERT_KIND_COUNT)
         return;
-    const int64_t latest = self->wall_ms + EXPIRED_TOLD_MS; // no longer, though the clock went back
-    alert.until_ms = alert.until_ms > latest ? latest : alert.until_ms;
+    alert.until_ms = alert.until_ms > latest_end_ms(self) ? latest_end_ms(self) : alert.until_ms;
     id_of(alert.id, alert.kind, state->subject);
     text_copy(alert.text, sizeof alert.text, state->text);
     if (!is_configured(self, &alert, state->subject)) { // it ended with what it was about

@@ -188,6 +188,7 @@ static void look_at_clock(struct core *self)
     if (moved <= CLOCK_STEP_MS && moved >= -CLOCK_STEP_MS)
         return;
     self->wall_ahead_ms = ahead;
+    alerts_look_again(self);
     for (size_t i = 0; i < self->job_count; i++)
         job_touch(self, &self->jobs[i]);
     jobs_look(self);

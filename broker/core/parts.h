@@ -228,6 +228,8 @@ void alert_clear(struct core *self, enum alert_kind kind, const char *subject);
 void alert_raise_until(struct core *self, enum alert_kind kind, const char *subject, const char *text,
                        int64_t until_ms);
 bool alerts_advance(struct core *self);
+// The wall clock was set: when they are over is looked at anew.
+void alerts_look_again(struct core *self);
 int64_t alerts_deadline(const struct core *self);
 // The same by what its source says of how things stand: `text`, or NULL for nothing is wrong. Saying it again
 // is not another time.

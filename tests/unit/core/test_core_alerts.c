@@ -202,6 +202,25 @@ static void a_lease_that_expires_after_its_resource_was_removed_is_told_of_no_mo
     assert_false(is_told(self, "lease_expired", "crm/sync"));
 }
 
+static void a_clients_lease_that_expired_is_told_of_for_a_day_though_the_clock_went_back_by_ten(void **state)
+{
+    enum { DAY_MS = 86400000 };
+    struct rig *self = *state;
+    const struct rig_client agent = rig_comes(self, 5, 0, 0, NULL);
+    (void)rig_granted(self, &agent, rig_order(self, ERP, 76));
+    rig_pass(self, 60000);
+    const uint64_t stored = self->records[CORE_TABLE_ALERT];
+    self->wall_ms -= INT64_C(10) * DAY_MS;
+    rig_pass(self, 0);
+    rig_tick(self, 1000);
+    rig_tick(self, 1000);
+    assert_int_equal(self->records[CORE_TABLE_ALERT], stored + 1); // a restart knows its end, too
+    rig_pass(self, DAY_MS - 60000);
+    assert_true(is_told(self, "lease_expired", "erp/sync"));
+    rig_pass(self, 120000);
+    assert_false(is_told(self, "lease_expired", "erp/sync"));
+}
+
 // What the journal has of a job that is not configured any more goes, but for its ledger.
 static void what_is_kept_of_a_job_that_left_over_a_restart_is_deleted(void **state)
 {
@@ -243,6 +262,7 @@ int main(void)
         RIG_TEST(holds_are_told_by_their_age_and_then_by_their_number),
         RIG_TEST(alerts_are_told_by_their_age_the_oldest_first_and_how_many_more_there_are),
         RIG_TEST(a_lease_that_expires_after_its_resource_was_removed_is_told_of_no_more),
+        RIG_TEST(a_clients_lease_that_expired_is_told_of_for_a_day_though_the_clock_went_back_by_ten),
         RIG_TEST(what_is_kept_of_a_job_that_left_over_a_restart_is_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
