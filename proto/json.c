@@ -98,10 +98,10 @@ static const void *member(const ProtobufCMessage *message, size_t offset)
     return (const char *)message + offset;
 }
 
-// A map is a list of entries with a key and a value.
+// Whether a list is a map: a list of entries with a key and a value.
 static bool is_map(const ProtobufCFieldDescriptor *field)
 {
-    if (field->type != PROTOBUF_C_TYPE_MESSAGE || field->label != PROTOBUF_C_LABEL_REPEATED)
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE)
         return false;
     const ProtobufCMessageDescriptor *entry = field->descriptor;
     const size_t size = strlen(entry->short_name);
