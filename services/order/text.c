@@ -39,14 +39,12 @@ static struct json_object *parse(const char *data, size_t size, const char **ret
     json_tokener_set_flags(reader, JSON_TOKENER_STRICT);
     struct json_object *value = json_tokener_parse_ex(reader, data, (int)size);
     enum json_tokener_error error = json_tokener_get_error(reader);
-    size_t end = json_tokener_get_parse_end(reader);
-    if (error == json_tokener_continue) { // a bare number ends only where the text ends
+    const size_t end = json_tokener_get_parse_end(reader); // behind the blanks that follow the value
+    if (error == json_tokener_continue) {                  // a bare number ends only where the text ends
         json_object_put(value);
         value = NULL;
     }
-    while (end < size && strchr(" \t\r\n", data[end]) != NULL && data[end] != '\0')
-        end++;
-    if (value != NULL && end < size) {
+    if (value != NULL && end < size) { // a zero byte, where json-c takes a text to end
         json_object_put(value);
         value = NULL;
         error = json_tokener_error_parse_unexpected;
