@@ -1,4 +1,5 @@
 // What decoding, comparing and storing do when memory ends: each allocation fails in turn.
+#include "services/sync/changes.h"
 #include "services/sync/decode.h"
 #include "tests/unit/scarce/scarce.h"
 #include "tests/unit/sync_data/support.h"
@@ -113,10 +114,61 @@ static void a_sync_without_memory_changes_nothing_and_goes_well_the_next_time(vo
     support_close(&store);
 }
 
+// Adds changes, rejected rows and missed records in turn, with memory that ends; true if it did. What got
+// none is not in its list, and goes well once there is some again.
+static bool collect_scarcely(unsigned allocations)
+{
+    enum { COUNT = 1500 }; // room for more than the first is needed
+    struct changes changes;
+    char key[16];
+    changes_init(&changes);
+    scarce_after(allocations);
+    for (unsigned i = COUNT; i-- > 0;) {
+        const int size = snprintf(key, sizeof key, "%06u", i);
+        const struct change change = {.key = {.data = key, .size = (size_t)size}};
+        enum err err = changes_add(&changes, &change);
+        if (err != ERR_OK) {
+            assert_int_equal(err, ERR_NO_MEMORY);
+            assert_null(changes_find(&changes, change.key));
+            err = changes_add(&changes, &change);
+        }
+        assert_int_equal(err, ERR_OK);
+        err = changes_withhold(&changes, change.key);
+        assert_int_equal(err == ERR_NO_MEMORY ? changes_withhold(&changes, change.key) : err, ERR_OK);
+        err = changes_reject(&changes, i, "why", key, change.key.size);
+        assert_int_equal(
+            err == ERR_NO_MEMORY ? changes_reject(&changes, i, "why", key, change.key.size) : err, ERR_OK);
+    }
+    const enum err err = changes_sort(&changes);
+    assert_int_equal(err == ERR_NO_MEMORY ? changes_sort(&changes) : err, ERR_OK);
+    const bool failed = scarce_end();
+    assert_int_equal(changes.count, COUNT);
+    assert_int_equal(changes.withheld_count, COUNT);
+    assert_int_equal(changes.reject_count, COUNT);
+    for (unsigned i = 0; i < COUNT; i++) {
+        (void)snprintf(key, sizeof key, "%06u", i);
+        assert_memory_equal(changes.items[i].key.data, key, 6);
+        assert_memory_equal(changes.withheld[COUNT - 1 - i].data, key, 6);
+        assert_memory_equal(changes.rejects[COUNT - 1 - i].raw.data, key, 6);
+    }
+    changes_free(&changes);
+    return failed;
+}
+
+static void a_list_of_changes_that_gets_no_memory_keeps_what_it_has(void **state)
+{
+    (void)state;
+    unsigned allocations = 0;
+    while (collect_scarcely(allocations))
+        allocations++;
+    assert_true(allocations > 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_decoder_without_memory_says_so_or_spoils_one_record_and_loses_none),
+        cmocka_unit_test(a_list_of_changes_that_gets_no_memory_keeps_what_it_has),
         cmocka_unit_test(a_sync_without_memory_changes_nothing_and_goes_well_the_next_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
