@@ -72,6 +72,20 @@ char *support_decode(const struct config_job *job, const char *text, size_t size
     return told.data;
 }
 
+char *support_behind_blanks(const char *text, size_t size, size_t *ret_size)
+{
+    enum { BLANKS = 300 };
+    const size_t mark = size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    char *all = malloc(BLANKS + size + 1);
+    need(all != NULL, "memory");
+    memcpy(all, text, mark);
+    memset(all + mark, ' ', BLANKS);
+    memcpy(all + mark + BLANKS, text + mark, size - mark);
+    all[BLANKS + size] = '\0';
+    *ret_size = BLANKS + size;
+    return all;
+}
+
 // ---------------------------------------------------------------- stores
 
 static void open_store(struct support_store *self)

@@ -14,6 +14,10 @@ struct config *support_config(const char *fields);
 // Decodes `text` in parts of `part` bytes. The caller frees it.
 char *support_decode(const struct config_job *job, const char *text, size_t size, size_t part);
 
+// The same text behind so many blanks that a decoder looks at its bytes as they come, and not only once it
+// has gathered the first ones. A byte order mark stays in front. `ret_size` counts all. The caller frees it.
+char *support_behind_blanks(const char *text, size_t size, size_t *ret_size);
+
 // An entity's store in a directory of its own.
 struct support_store {
     struct config *config;        // owned

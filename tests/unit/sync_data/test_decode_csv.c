@@ -12,20 +12,29 @@
 #define QUOTED   "key: [id], source: {url: \"http://e/x\", format: csv}"
 #define CSV(...) "key: [id], source: {url: \"http://e/x\", format: csv, csv: {" __VA_ARGS__ "}}"
 
-// Decodes whole, and then cut into parts of each small size: where the bytes are cut makes no difference.
-static void assert_rows_of(const char *fields, const char *text, size_t size, const char *expected)
+static void assert_parts(const char *fields, const char *text, size_t size, const char *expected)
 {
-    static const size_t parts[] = {1, 2, 3, 7, 64};
+    const size_t parts[] = {size + 1, 1, 2, 3, 7, 64};
     struct config *config = support_config(fields);
-    char *told = support_decode(&config->jobs[0], text, size, size + 1);
-    assert_string_equal(told, expected);
-    free(told);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        told = support_decode(&config->jobs[0], text, size, parts[i]);
+        char *told = support_decode(&config->jobs[0], text, size, parts[i]);
         assert_string_equal(told, expected);
         free(told);
     }
     config_destroy(&config);
+}
+
+// Decodes whole, and then cut into parts of each small size, also behind blanks: where the bytes are cut
+// makes no difference. An export that fails at its first bytes is not put behind others.
+static void assert_rows_of(const char *fields, const char *text, size_t size, const char *expected)
+{
+    assert_parts(fields, text, size, expected);
+    if (strncmp(expected, "= ", 2) == 0)
+        return;
+    size_t all_size = 0;
+    char *all = support_behind_blanks(text, size, &all_size);
+    assert_parts(fields, all, all_size, expected);
+    free(all);
 }
 
 static void assert_rows(const char *fields, const char *text, const char *expected)
@@ -238,6 +247,146 @@ static void a_line_without_end_costs_itself_only(void **state)
     assert_long_line_costs_itself("\"1\",\"", "\"");
 }
 
+// ---------------------------------------------------------------- columns
+
+static void columns_without_a_name_are_no_fields(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,,a\n1,x,y\n", "2: a=y id=1\n");
+    assert_rows(QUOTED, ",id\nx,1\n", "2: id=1\n");
+    assert_rows(QUOTED, ",a\nx,1\n", "= the export has no column for the key field id; line 1 names: , a\n");
+}
+
+static void an_export_may_have_nothing_but_keys(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id\n1\n\"2\"\n3,x\n", "2: id=1\n3: id=2\n4! 2 fields in place of 1 id=3\n");
+}
+
+// `count` cells of one letter with a delimiter behind each but the last. The caller frees it.
+static char *letters(const char *begins, size_t count, const char *ends)
+{
+    char *text = malloc(strlen(begins) + 2 * count + strlen(ends) + 1);
+    assert_non_null(text);
+    char *at = stpcpy(text, begins);
+    for (size_t i = 0; i < count; i++) {
+        *at++ = 'x';
+        *at++ = ',';
+    }
+    memcpy(at - 1, ends, strlen(ends) + 1);
+    return text;
+}
+
+static void columns_have_a_limit(void **state)
+{
+    (void)state;
+    char *text = letters("id,a\n1,", 4999, "\n2,y\n");
+    assert_rows(QUOTED, text, "2! 5000 fields in place of 2 id=1\n3: a=y id=2\n");
+    free(text);
+    text = letters("", 4097, "\n");
+    assert_rows(QUOTED, text, "= line 1 has 4097 columns, more than 4096\n");
+    free(text);
+}
+
+// ---------------------------------------------------------------- quotes and ends
+
+static void a_quoted_field_may_end_the_export(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,a\n1,\"x\"", "2: a=x id=1\n");
+    assert_rows(QUOTED, "id,a\n1,\"x\" \t", "2: a=x id=1\n");
+    assert_rows(QUOTED, "id,a\n\"1\",", "2: a= id=1\n");
+    assert_rows(QUOTED, "id,a\n\"1\",y", "2: a=y id=1\n");
+    assert_rows(QUOTED, "id,a\n1,\"x\"\"\"", "2: a=x\" id=1\n");
+}
+
+static void blanks_may_stand_around_quotes(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,a\r\n \t\"1\" , \"x,\"\r\n2,\"y\"\r\n", "2: a=x, id=1\n3: a=y id=2\n");
+    assert_rows(CSV("delimiter: \"\\t\""), "id\ta\tb\n1\t \"x\ty\" \t\"\"\n2\t\t\"z\"\n",
+                "2: a=x\ty b= id=1\n3: a= b=z id=2\n");
+}
+
+static void doubled_quotes_may_stand_in_several_fields(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,a,b\n1,\"a\"\"b\",\"\"\"c\"\"\"\n", "2: a=a\"b b=\"c\" id=1\n");
+}
+
+static void quotes_and_long_delimiters_go_together(void **state)
+{
+    (void)state;
+    assert_rows(CSV("delimiter: \"||\""), "id||a||b\n1||\"x||y\"||z|\n2||\"x\"||\"y\"\n3||\"x\"|y||z\n",
+                "2: a=x||y b=z| id=1\n3: a=x b=y id=2\n"
+                "4! a quote that does not end where a field ends id=3\n");
+}
+
+static void a_header_that_is_no_text_or_never_ends_is_no_export(void **state)
+{
+    (void)state;
+    assert_rows(QUOTED, "id,caff\xe8\n1,x\n", "= the header in line 1 is not UTF-8\n");
+    assert_rows(QUOTED, "id,\"a\n1,x\n", "= a quote in line 1 does not end\n");
+    assert_rows(QUOTED, "\xef\xbb\xbf", "= the export ends at line 1 without a header\n");
+    assert_rows(CSV("skip_lines: 2"), "banner\nbanner", "= the export ends at line 2 without a header\n");
+}
+
+// ---------------------------------------------------------------- rows that are too long
+
+// A text of `size` bytes of one letter between two others, decoded in parts of `part` bytes, is told as this.
+static void assert_long(const char *fields, const char *begins, size_t size, const char *ends, size_t part,
+                        const char *expected)
+{
+    const size_t head = strlen(begins);
+    char *text = malloc(head + size + strlen(ends) + 1);
+    assert_non_null(text);
+    memcpy(text, begins, head);
+    memset(text + head, 'x', size);
+    memcpy(text + head + size, ends, strlen(ends) + 1);
+    struct config *config = support_config(fields);
+    char *told = support_decode(&config->jobs[0], text, strlen(text), part);
+    if (strstr(told, expected) == NULL)
+        fail_msg("not told: %s but %.200s", expected, told);
+    free(told);
+    free(text);
+    config_destroy(&config);
+}
+
+static void a_long_header_is_shown_in_part(void **state)
+{
+    (void)state;
+    assert_long(QUOTED, "a,", 300, ",b\n1,2,3\n", 1 << 20, "line 1 names: a, xxxxx");
+    assert_long(QUOTED, "a,", 300, ",b\n1,2,3\n", 1 << 20, "xxxxx\n");
+}
+
+static void a_row_just_over_the_limit_costs_itself(void **state)
+{
+    (void)state;
+    static const char *const told = "2! more than 1048576 bytes id=1\n3: a=y id=2\n";
+    assert_long(QUOTED, "id,a\n1,", RECORD_SIZE_MAX - 1, "\n2,y\n", 1 << 20, told);
+    assert_long(PIPED, "id|a\n1|", RECORD_SIZE_MAX - 1, "\n2|y\n", 1 << 20, told);
+    assert_long(PIPED, "id|a\n1|", 3 << 20, "\n2|y\n", 100000, told);
+    assert_long(QUOTED, "id,a\n1,", RECORD_SIZE_MAX - 2, "\n2,y\n", 1 << 20, "\n3: a=y id=2\n");
+}
+
+static void a_quoted_row_over_the_limit_costs_its_first_line(void **state)
+{
+    (void)state;
+    static const char *const told = "2! a quote that does not end where a field ends id=1\n";
+    assert_long(QUOTED, "id,a\n1,\"\n", 2 << 20, "\"\n2,y\n", 1 << 20, told);
+    // The quote ends where the limit is; what follows it cannot be seen any more.
+    assert_long(QUOTED, "id,a\n1,\"\n", RECORD_SIZE_MAX - 5, "\"\"\n2,y\n", 1 << 20, told);
+    assert_long(QUOTED, "id,a\n1,\"\n\",", 2 << 20, "\n2,y\n", 1 << 20, told);
+}
+
+static void a_line_without_end_is_no_header_and_ends_no_export(void **state)
+{
+    (void)state;
+    assert_long(QUOTED, "id,a", 2 << 20, "", 1 << 20,
+                "= line 1 has more than 1048576 bytes: this is no CSV\n");
+    assert_long(QUOTED, "id,a\n1,", 2 << 20, "", 1 << 20, "= the export ends in the middle of line 2\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +410,18 @@ int main(void)
         cmocka_unit_test(what_is_no_export_fails_in_words),
         cmocka_unit_test(an_export_that_ends_in_a_row_is_cut_short),
         cmocka_unit_test(a_line_without_end_costs_itself_only),
+        cmocka_unit_test(columns_without_a_name_are_no_fields),
+        cmocka_unit_test(an_export_may_have_nothing_but_keys),
+        cmocka_unit_test(columns_have_a_limit),
+        cmocka_unit_test(a_quoted_field_may_end_the_export),
+        cmocka_unit_test(blanks_may_stand_around_quotes),
+        cmocka_unit_test(doubled_quotes_may_stand_in_several_fields),
+        cmocka_unit_test(quotes_and_long_delimiters_go_together),
+        cmocka_unit_test(a_header_that_is_no_text_or_never_ends_is_no_export),
+        cmocka_unit_test(a_long_header_is_shown_in_part),
+        cmocka_unit_test(a_row_just_over_the_limit_costs_itself),
+        cmocka_unit_test(a_quoted_row_over_the_limit_costs_its_first_line),
+        cmocka_unit_test(a_line_without_end_is_no_header_and_ends_no_export),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
