@@ -11,17 +11,23 @@
 #define ARRAY     "key: [id], source: {url: \"http://e/x\", format: json}"
 #define JSON(...) "key: [id], source: {url: \"http://e/x\", format: json, json: {" __VA_ARGS__ "}}"
 
-// Decodes whole, and then byte by byte: where the bytes are cut makes no difference to the rows.
+// Decodes whole, and then byte by byte, also behind blanks: where the bytes are cut makes no difference to
+// the rows.
 static void assert_rows(const char *fields, const char *text, const char *expected)
 {
     struct config *config = support_config(fields);
-    const size_t size = strlen(text);
+    size_t size = strlen(text);
     char *told = support_decode(&config->jobs[0], text, size, size + 1);
     assert_string_equal(told, expected);
     free(told);
     told = support_decode(&config->jobs[0], text, size, 1);
     assert_string_equal(told, expected);
     free(told);
+    char *all = support_behind_blanks(text, size, &size);
+    told = support_decode(&config->jobs[0], all, size, 1);
+    assert_string_equal(told, expected);
+    free(told);
+    free(all);
     config_destroy(&config);
 }
 
@@ -258,6 +264,117 @@ static void nesting_and_endless_strings_are_cut_off(void **state)
     free(text);
 }
 
+// ---------------------------------------------------------------- odd values and places
+
+static void a_value_beside_the_records_is_no_concern_of_theirs(void **state)
+{
+    (void)state;
+    assert_rows(LINES,
+                "{\"n\":5,\"m\":{\"id\":1},\"orders\":[{\"ix\":\"B\",\"id\":\"\",\"by\":{\"name\":false},"
+                "\"lines\":[{\"id\":1,\"a\":false}]}]}",
+                "1: a=false# id=1# parent.by.name=false# parent.id=\n");
+    assert_rows(JSON("records: \"$.orders\""), "{\"order\":null,\"ordes\":{},\"orders\":[{\"id\":1}]}",
+                "1: id=1#\n");
+    assert_rows(ARRAY,
+                "[{\"id\":1,\"b\":\"x\",\"b\":\"xy\",\"b\":\"x\"},{\"id\":2,\"b\":\"x\",\"b\":\"y\",\"c\":1,"
+                "\"c\":2}]",
+                "1! a field twice, with two values id=1#\n2! a field twice, with two values id=2#\n");
+}
+
+static void a_single_value_in_place_of_the_export_is_no_export(void **state)
+{
+    (void)state;
+    assert_fails(ARRAY, "null", "at $ the export has a single value, not the records");
+    assert_fails(JSON("records: $.a"), "null", "at $ the export has null");
+    assert_fails(JSON("records: $.a"), "{\"a\":null}",
+                 "at $.a the export has a single value, not the records");
+    assert_fails(JSON("records: \"$[*].a\""), "[null]", "at $[0] the export has null");
+}
+
+static void what_is_no_json_is_shown_where_it_stands(void **state)
+{
+    (void)state;
+    assert_fails(ARRAY, "[{\"id\":1},\x01\x7f\xe8x]", "near \"[{\"id\":1},...x]\"");
+    assert_fails(ARRAY, "<html>\n\xe8</html>", "stands \"<html>..</html>\"");
+}
+
+// ---------------------------------------------------------------- limits of a record
+
+// A text of `size` letters between two others, decoded as an array of records. The caller frees what was
+// told.
+static char *told_of(const char *fields, const char *begins, size_t size, const char *ends)
+{
+    const size_t head = strlen(begins);
+    char *text = malloc(head + size + strlen(ends) + 1);
+    assert_non_null(text);
+    memcpy(text, begins, head);
+    memset(text + head, 'x', size);
+    memcpy(text + head + size, ends, strlen(ends) + 1);
+    struct config *config = support_config(fields);
+    char *told = support_decode(&config->jobs[0], text, strlen(text), 1 << 16);
+    free(text);
+    config_destroy(&config);
+    return told;
+}
+
+static void assert_spoiled(const char *begins, size_t size, const char *ends, const char *expected)
+{
+    char *told = told_of(ARRAY, begins, size, ends);
+    assert_string_equal(told, expected);
+    free(told);
+}
+
+static void names_and_values_that_are_too_long_cost_their_record(void **state)
+{
+    (void)state;
+    const size_t max = RECORD_SIZE_MAX;
+    static const char *const told = "1! a name that is too long id=1#\n2: id=2#\n";
+    assert_spoiled("[{\"id\":1,\"", max + 1, "\":{}},{\"id\":2}]", told);
+    assert_spoiled("[{\"id\":1,\"", max, "\":{\"b\":{}}},{\"id\":2}]", told);
+    assert_spoiled("[{\"id\":1,\"", max, "\":[{}]},{\"id\":2}]", told);
+    assert_spoiled("[{\"id\":1,\"b\":\"", max - 3, "\"},{\"id\":2}]", "1! too large id=1#\n2: id=2#\n");
+}
+
+static void a_record_has_at_most_4096_fields(void **state)
+{
+    (void)state;
+    enum { FIELDS = 4100 };
+    char *text = malloc(FIELDS * 12 + 64);
+    assert_non_null(text);
+    size_t size = (size_t)snprintf(text, 64, "[{\"id\":1");
+    for (int i = 0; i < FIELDS; i++)
+        size += (size_t)snprintf(text + size, 16, ",\"n%04d\":0", i);
+    (void)snprintf(text + size, 32, "},{\"id\":2}]");
+    struct config *config = support_config(ARRAY);
+    char *told = support_decode(&config->jobs[0], text, strlen(text), 1 << 20);
+    assert_int_equal(strncmp(told, "1! too many fields id=1# n0000=0#", 33), 0);
+    assert_null(strstr(told, "n4095="));
+    assert_non_null(strstr(told, " n4094=0#\n2: id=2#\n"));
+    free(told);
+    config_destroy(&config);
+    free(text);
+}
+
+static void a_parents_field_is_bounded_alone_and_with_its_records(void **state)
+{
+    (void)state;
+    enum { ROWS = 20, WIDTH = 1000000 };
+    const char *const fields = JSON("records: \"$[*].lines\", parent: [id]");
+    static const char *const full =
+        "= records of more than 16 MiB stand before the fields that they get from their parent";
+    char *told = told_of(fields, "[{\"id\":\"", RECORD_SIZE_MAX + 1, "\",\"lines\":[{\"id\":1}]}]");
+    assert_int_equal(strncmp(told, full, strlen(full)), 0);
+    free(told);
+    char begins[ROWS * 16 + 32];
+    size_t size = (size_t)snprintf(begins, sizeof begins, "[{\"lines\":[{\"id\":0}");
+    for (int i = 1; i < ROWS; i++)
+        size += (size_t)snprintf(begins + size, sizeof begins - size, ",{\"id\":1}");
+    (void)snprintf(begins + size, sizeof begins - size, "],\"id\":\"");
+    told = told_of(fields, begins, WIDTH, "\"}]");
+    assert_int_equal(strncmp(told, full, strlen(full)), 0);
+    free(told);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +398,12 @@ int main(void)
         cmocka_unit_test(what_stands_on_the_way_is_told_with_its_place),
         cmocka_unit_test(what_waits_for_its_parent_is_bounded),
         cmocka_unit_test(nesting_and_endless_strings_are_cut_off),
+        cmocka_unit_test(a_value_beside_the_records_is_no_concern_of_theirs),
+        cmocka_unit_test(a_single_value_in_place_of_the_export_is_no_export),
+        cmocka_unit_test(what_is_no_json_is_shown_where_it_stands),
+        cmocka_unit_test(names_and_values_that_are_too_long_cost_their_record),
+        cmocka_unit_test(a_record_has_at_most_4096_fields),
+        cmocka_unit_test(a_parents_field_is_bounded_alone_and_with_its_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
