@@ -145,20 +145,21 @@ static bool is_given(const struct wanted *wanted, size_t parent)
     return wanted->place.parent == parent && wanted->known && !wanted->null;
 }
 
+// Of one that is given.
 static struct field field_of(const struct wanted *wanted)
 {
     return (struct field){.name = wanted->label.data,
                           .name_size = wanted->label.size,
-                          .value = wanted->value.data != NULL ? wanted->value.data : "",
+                          .value = wanted->value.data,
                           .value_size = wanted->value.size,
                           .raw = wanted->raw};
 }
 
 void json_parents_give(const struct json_parents *self, json_parents_sink *sink, void *arg)
 {
+    assert(self->open == self->path->parents); // records lie within all of them
     for (size_t i = 0; i < self->wanted_count; i++) {
-        if (self->wanted[i].place.parent < self->open &&
-            is_given(&self->wanted[i], self->wanted[i].place.parent)) {
+        if (is_given(&self->wanted[i], self->wanted[i].place.parent)) {
             const struct field field = field_of(&self->wanted[i]);
             sink(arg, &field);
         }

@@ -44,7 +44,8 @@ enum err json_parents_take(struct json_parents *self, struct bytes name, const c
 // True when a record that ends now has all that it gets from its parents, and none before it is held.
 bool json_parents_complete(const struct json_parents *self);
 
-// Gives what is known of the open parents' wanted fields, each as parent.NAME.
+// Gives what is known of the parents' wanted fields, each as parent.NAME. All of them are open: a record
+// begins.
 void json_parents_give(const struct json_parents *self, json_parents_sink *sink, void *arg);
 
 // Holds a record back: its number and what is wrong with it ("": nothing), then each field. ERR_FULL,

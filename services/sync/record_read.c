@@ -84,7 +84,7 @@ static enum err read_field(struct reading *self, record_take *sink, void *arg)
         err = raw ? read_bare(self) : read_string(self);
     if (err != ERR_OK)
         return err;
-    const char *text = self->scratch->data != NULL ? self->scratch->data : "";
+    const char *text = self->scratch->data; // there even for two empty texts
     const struct field field = {.name = text,
                                 .name_size = name_size,
                                 .value = text + name_size,

@@ -240,7 +240,8 @@ static void what_waits_for_its_parent_is_bounded(void **state)
     assert_non_null(text);
     size_t size = (size_t)snprintf(text, 64, "[{\"lines\":[");
     for (int i = 0; i < ROWS; i++)
-        size += (size_t)snprintf(text + size, WIDTH + 32, "%s{\"id\":\"%0*d\"}", i > 0 ? "," : "", WIDTH, i);
+        size += (size_t)snprintf(text + size, WIDTH + 32, "%s{\"id\":\"%0*d\",\"n\":1}", i > 0 ? "," : "",
+                                 WIDTH, i);
     (void)snprintf(text + size, 16, "],\"id\":1}]");
     assert_fails(JSON("records: \"$[*].lines\", parent: [id]"), text,
                  "records of more than 16 MiB stand before the fields that they get from their parent, "
@@ -273,6 +274,8 @@ static void a_value_beside_the_records_is_no_concern_of_theirs(void **state)
                 "{\"n\":5,\"m\":{\"id\":1},\"orders\":[{\"ix\":\"B\",\"id\":\"\",\"by\":{\"name\":false},"
                 "\"lines\":[{\"id\":1,\"a\":false}]}]}",
                 "1: a=false# id=1# parent.by.name=false# parent.id=\n");
+    assert_rows(JSON("records: \"$[*].a.b\", parent: [id]"),
+                "[{\"id\":7,\"a\":{\"id\":8,\"b\":[{\"id\":1}]}}]", "1: id=1# parent.id=7#\n");
     assert_rows(JSON("records: \"$.orders\""), "{\"order\":null,\"ordes\":{},\"orders\":[{\"id\":1}]}",
                 "1: id=1#\n");
     assert_rows(ARRAY,
@@ -295,6 +298,7 @@ static void what_is_no_json_is_shown_where_it_stands(void **state)
 {
     (void)state;
     assert_fails(ARRAY, "[{\"id\":1},\x01\x7f\xe8x]", "near \"[{\"id\":1},...x]\"");
+    assert_fails(ARRAY, "[}what follows is not shown as a whole", "near \"[}what follows is not sh\"");
     assert_fails(ARRAY, "<html>\n\xe8</html>", "stands \"<html>..</html>\"");
 }
 
@@ -375,6 +379,42 @@ static void a_parents_field_is_bounded_alone_and_with_its_records(void **state)
     free(told);
 }
 
+static void a_record_that_waits_for_its_parent_stays_spoiled(void **state)
+{
+    (void)state;
+    char *told = told_of(JSON("records: \"$[*].l\", parent: [id]"), "[{\"l\":[{\"id\":1,\"",
+                         RECORD_SIZE_MAX + 1, "\":{}},{\"id\":2}],\"id\":\"p\"}]");
+    assert_string_equal(told, "1! a name that is too long id=1# parent.id=p\n2: id=2# parent.id=p\n");
+    free(told);
+}
+
+// A decoder cannot be made with this path and this field of a parent.
+static void assert_no_decoder(const char *records, const char *parent)
+{
+    struct config *config = support_config(JSON("records: \"$[*].l\", parent: [id, name]"));
+    struct config_job *job = &config->jobs[0];
+    char *const kept_records = job->source.json_records;
+    char *const kept_parent = job->source.json_parent.items[0];
+    const struct decode_sink sink = {.take = NULL};
+    struct decode *decode = NULL;
+    struct fault fault = {.err = ERR_OK};
+    job->source.json_records = (char *)records;
+    job->source.json_parent.items[0] = (char *)parent;
+    assert_int_equal(decode_new(job, &sink, &decode, &fault), ERR_INVALID);
+    assert_null(decode);
+    assert_true(fault.text[0] != '\0');
+    job->source.json_records = kept_records;
+    job->source.json_parent.items[0] = kept_parent;
+    config_destroy(&config);
+}
+
+static void a_path_that_is_none_is_refused_though_the_config_let_it_pass(void **state)
+{
+    (void)state;
+    assert_no_decoder("orders", "id");
+    assert_no_decoder("$[*].l", "parent.parent.id");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +444,8 @@ int main(void)
         cmocka_unit_test(names_and_values_that_are_too_long_cost_their_record),
         cmocka_unit_test(a_record_has_at_most_4096_fields),
         cmocka_unit_test(a_parents_field_is_bounded_alone_and_with_its_records),
+        cmocka_unit_test(a_record_that_waits_for_its_parent_stays_spoiled),
+        cmocka_unit_test(a_path_that_is_none_is_refused_though_the_config_let_it_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
