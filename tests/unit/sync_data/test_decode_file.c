@@ -114,6 +114,23 @@ static void a_broken_page_ends_what_comes_after_it(void **state)
     spool_close(&spool);
 }
 
+static void a_broken_page_is_not_read_to_its_end(void **state)
+{
+    (void)state;
+    enum { LONG = 200000 };
+    struct spool spool;
+    char *text = malloc(LONG + 1);
+    assert_non_null(text);
+    memset(text, 'x', LONG);
+    text[LONG] = '\0';
+    spool_open(&spool, ARRAY, text);
+    // The file ends before the page does, but the page is given up before that.
+    assert_int_equal(pages(&spool, spool.path, (const uint64_t[]){2 * LONG}, 1, false), ERR_INVALID);
+    assert_non_null(strstr(spool.fault.text, "is not JSON"));
+    free(text);
+    spool_close(&spool);
+}
+
 static void a_page_that_is_not_all_there_is_said_to_be_cut(void **state)
 {
     (void)state;
@@ -224,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_counted_as_if_they_were_one_document),
         cmocka_unit_test(a_broken_page_ends_what_comes_after_it),
+        cmocka_unit_test(a_broken_page_is_not_read_to_its_end),
         cmocka_unit_test(a_page_that_is_not_all_there_is_said_to_be_cut),
         cmocka_unit_test(what_cannot_be_read_is_said),
         cmocka_unit_test(who_gives_up_gets_no_more_rows),

@@ -96,6 +96,90 @@ static void a_record_as_json_keeps_numbers_and_escapes_text(void **state)
     buffer_free(&ret);
 }
 
+static void a_key_part_has_at_most_32_kib(void **state)
+{
+    (void)state;
+    char id[] = "id";
+    char *names[] = {id};
+    const struct words key = {.items = names, .count = 1};
+    char *text = malloc(RECORD_KEY_PART_MAX + 2);
+    assert_non_null(text);
+    memset(text, 'k', RECORD_KEY_PART_MAX + 1);
+    text[RECORD_KEY_PART_MAX + 1] = '\0';
+    struct fault fault = {.err = ERR_OK};
+    struct buffer ret;
+    buffer_init(&ret, 1 << 20);
+    assert_int_equal(record_key_of(&text, 1, &key, &ret, &fault), ERR_FULL);
+    assert_string_equal(fault.text, "the key field id has 32769 bytes, more than 32768");
+    text[RECORD_KEY_PART_MAX] = '\0';
+    assert_int_equal(record_key_of(&text, 1, &key, &ret, &fault), ERR_OK);
+    assert_int_equal(ret.size, 2 + RECORD_KEY_PART_MAX);
+    buffer_free(&ret);
+    free(text);
+}
+
+static void a_key_that_a_person_gives_has_all_its_parts(void **state)
+{
+    (void)state;
+    char id[] = "id", kind[] = "kind";
+    char *names[] = {id, kind};
+    char one[] = " 1 ", empty[] = " ";
+    char *parts[] = {one, empty};
+    struct words key = {.items = names, .count = 1};
+    struct fault fault = {.err = ERR_OK};
+    struct buffer ret;
+    buffer_init(&ret, 1000);
+    assert_int_equal(record_key_of(parts, 2, &key, &ret, &fault), ERR_INVALID);
+    assert_string_equal(fault.text, "the key has 1 part, not 2");
+    assert_int_equal(record_key_of(parts, 1, &key, &ret, &fault), ERR_OK);
+    assert_int_equal(ret.size, 3);
+    assert_memory_equal(ret.data,
+                        "\0\1"
+                        "1",
+                        3);
+    key.count = 2;
+    assert_int_equal(record_key_of(parts, 1, &key, &ret, &fault), ERR_INVALID);
+    assert_string_equal(fault.text, "the key has 2 parts, not 1");
+    assert_int_equal(record_key_of(parts, 2, &key, &ret, &fault), ERR_NOT_FOUND);
+    assert_string_equal(fault.text, "the key field kind is missing");
+    buffer_free(&ret);
+}
+
+static void bytes_that_are_no_key_come_apart_as_far_as_they_are_one(void **state)
+{
+    (void)state;
+    struct bytes parts[RECORD_KEY_PARTS_MAX];
+    uint8_t many[2 * RECORD_KEY_PARTS_MAX + 2] = {0};
+    assert_int_equal(record_key_parts((struct bytes){.data = many, .size = sizeof many}, parts),
+                     RECORD_KEY_PARTS_MAX);
+    assert_int_equal(record_key_parts((struct bytes){.data = "\0\1x\0\2y", .size = 6}, parts), 1);
+    assert_int_equal(parts[0].size, 1);
+    assert_int_equal(record_key_parts((struct bytes){.data = "\0\1x\0", .size = 4}, parts), 1);
+}
+
+static void a_record_that_does_not_fit_is_said_to_be_too_large(void **state)
+{
+    (void)state;
+    struct field fields[] = {FIELD("a", "1.50"), FIELD("b", "x\n")};
+    char id[] = "b";
+    char *names[] = {id};
+    const struct words key = {.items = names, .count = 1};
+    const struct row row = {.fields = fields, .count = 2};
+    const size_t size = strlen("{\"a\":1.50,\"b\":\"x\\n\"}");
+    fields[0].raw = true;
+    for (size_t max = 1; max <= size; max++) {
+        struct buffer ret;
+        buffer_init(&ret, max);
+        assert_int_equal(record_json(&row, &ret), max < size ? ERR_FULL : ERR_OK);
+        buffer_free(&ret);
+        struct fault fault = {.err = ERR_OK};
+        buffer_init(&ret, max);
+        assert_int_equal(record_key(&row, &key, &ret, &fault), max < 4 ? ERR_FULL : ERR_OK);
+        assert_int_equal(fault.err, max < 4 ? ERR_FULL : ERR_OK);
+        buffer_free(&ret);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +188,10 @@ int main(void)
         cmocka_unit_test(keys_come_apart_as_they_were_put_together),
         cmocka_unit_test(a_key_field_that_is_absent_or_empty_is_named),
         cmocka_unit_test(a_record_as_json_keeps_numbers_and_escapes_text),
+        cmocka_unit_test(a_key_part_has_at_most_32_kib),
+        cmocka_unit_test(a_key_that_a_person_gives_has_all_its_parts),
+        cmocka_unit_test(bytes_that_are_no_key_come_apart_as_far_as_they_are_one),
+        cmocka_unit_test(a_record_that_does_not_fit_is_said_to_be_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
