@@ -22,6 +22,7 @@ static const struct {
     [ALERT_ORDER] = {"order", SB__SEVERITY__SEVERITY_CRITICAL},
     [ALERT_ORDERS_STOPPED] = {"orders_stopped", SB__SEVERITY__SEVERITY_CRITICAL},
     [ALERT_CONFLICT] = {"conflict", SB__SEVERITY__SEVERITY_WARNING},
+    [ALERT_FULL] = {"full", SB__SEVERITY__SEVERITY_CRITICAL},
 };
 
 const char *alert_word(enum alert_kind kind)
@@ -85,15 +86,46 @@ static void alert_publish(struct core *self, const struct alert *alert, bool ove
     event->alert->cleared = over;
 }
 
-// A new alert in the table; NULL when it is full, and then it is only told.
-static struct alert *alert_add(struct core *self, const struct alert *alert)
+static const char full_subject[] = "alerts";
+
+static struct alert *find_full(const struct core *self)
 {
-    if (self->alert_count == self->alert_max)
-        return NULL;
+    char id[ALERT_ID_SIZE];
+    id_of(id, ALERT_FULL, full_subject);
+    return alert_find(self, id);
+}
+
+// How many more find a place: one is kept for the alert that there is none.
+static size_t places_left(const struct core *self)
+{
+    const size_t taken = self->alert_count + (find_full(self) == NULL ? 1 : 0);
+    assert(taken <= self->alert_max);
+    return self->alert_max - taken;
+}
+
+// A new alert in the table; false when it is full.
+static bool alert_add(struct core *self, const struct alert *alert)
+{
+    if (alert->kind != ALERT_FULL && places_left(self) == 0)
+        return false;
     struct alert *place = &self->alerts[self->alert_count];
     *place = *alert;
     names_put(&self->alert_names, place->id, (uint32_t)self->alert_count++);
-    return place;
+    return true;
+}
+
+// An alert that finds no place is not told: it could not be told once, nor when it is over. That there are
+// such ones is.
+static void say_full(struct core *self)
+{
+    struct alert full = {.kind = ALERT_FULL, .since_ms = self->wall_ms, .count = 1};
+    if (find_full(self) != NULL)
+        return;
+    id_of(full.id, ALERT_FULL, full_subject);
+    text_copy(full.text, sizeof full.text, "there are too many alerts: further ones are not told of");
+    (void)alert_add(self, &full);
+    alert_store(self, &full, false);
+    alert_publish(self, &full, false);
 }
 
 void alert_raise_until(struct core *self, enum alert_kind kind, const char *subject, const char *text,
@@ -112,8 +144,11 @@ void alert_raise_until(struct core *self, enum alert_kind kind, const char *subj
         alert_store(self, alert, false);
         return;
     }
-    if (alert_add(self, &fresh) != NULL)
-        alert_store(self, &fresh, false);
+    if (!alert_add(self, &fresh)) {
+        say_full(self);
+        return;
+    }
+    alert_store(self, &fresh, false);
     alert_publish(self, &fresh, false);
 }
 
@@ -178,6 +213,8 @@ void alerts_look_again(struct core *self)
 
 bool alerts_advance(struct core *self)
 {
+    if (places_left(self) >= ALERTS_FREE_AGAIN && update_has_room(self))
+        alert_clear(self, ALERT_FULL, full_subject);
     if (self->wall_ms < self->alert_until_ms)
         return true;
     int64_t next = INT64_MAX;
@@ -295,15 +332,18 @@ void alert_recover(struct core *self, const Sb__StoredAlert *stored)
     alert.until_ms = alert.until_ms > latest_end_ms(self) ? latest_end_ms(self) : alert.until_ms;
     id_of(alert.id, alert.kind, state->subject);
     text_copy(alert.text, sizeof alert.text, state->text);
-    if (!is_configured(self, &alert, state->subject)) { // it ended with what it was about
-        if (update_has_room(self)) {                    // else at the next start
-            alert_store(self, &alert, true);
-            alert_publish(self, &alert, true);
-        }
+    if (alert_find(self, alert.id) != NULL)
+        return;
+    const bool is_about = is_configured(self, &alert, state->subject); // else it ended with that
+    if (!is_about || !alert_add(self, &alert)) {
+        if (!update_has_room(self)) // it ends at the next start
+            return;
+        alert_store(self, &alert, true);
+        alert_publish(self, &alert, true);
+        if (is_about)
+            say_full(self);
         return;
     }
-    if (alert_find(self, alert.id) != NULL || alert_add(self, &alert) == NULL)
-        return;
     if (alert.until_ms != 0 && alert.until_ms < self->alert_until_ms)
         self->alert_until_ms = alert.until_ms;
     struct job *job = job_find(self, state->subject);

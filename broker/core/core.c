@@ -28,7 +28,7 @@ static size_t owners_max(const struct core_config *config)
 
 static size_t alerts_max(const struct core_config *config)
 {
-    return (size_t)config->jobs_max + ALERTS_BESIDE_JOBS;
+    return (size_t)config->jobs_max + ALERTS_BESIDE_JOBS + 1; // the one that says that there are no more
 }
 
 static size_t replies_max(const struct core_config *config)

@@ -20,6 +20,7 @@ enum {
     PAUSES_KEPT = 64,                 // for the history, between two beats
     HOLDS_MAX = 256,                  // that lie at once
     ALERTS_BESIDE_JOBS = 1024,        // raised at once, beside one for each job
+    ALERTS_FREE_AGAIN = 64,           // places that a full table of alerts has when it is full no more
     ALERT_ID_SIZE = 20 + 1 + 160 + 1, // bytes: kind, ".", subject, 0
 
     SESSION_JOBS_MAX = 64,  // jobs that one session may run

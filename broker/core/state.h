@@ -42,6 +42,7 @@ enum alert_kind {
     ALERT_ORDER,          // an order needs a person
     ALERT_ORDERS_STOPPED, // the ERP refuses every order
     ALERT_CONFLICT,       // two want to be the same service
+    ALERT_FULL,           // others have no place, and are not told of
     ALERT_KIND_COUNT
 };
 

@@ -369,6 +369,8 @@ static void add_holds(struct core *self, Sb__State *state, const char *job)
 
 static bool is_before(const struct alert *a, const struct alert *b)
 {
+    if (a->kind != b->kind && (a->kind == ALERT_FULL || b->kind == ALERT_FULL))
+        return a->kind == ALERT_FULL; // never among those that are left out
     return a->since_ms != b->since_ms ? a->since_ms < b->since_ms : strcmp(a->id, b->id) < 0;
 }
 

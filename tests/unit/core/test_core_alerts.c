@@ -221,6 +221,79 @@ static void a_clients_lease_that_expired_is_told_of_for_a_day_though_the_clock_w
     assert_false(is_told(self, "lease_expired", "erp/sync"));
 }
 
+// So many orders, one after the other, need a person, or do not any more. How often a topic is told with
+// that.
+static size_t orders_are(struct rig *self, const struct rig_client *order, size_t orders,
+                         Sb__OrderStatus status, const char *topic)
+{
+    size_t told = 0;
+    char key[24];
+    for (size_t i = 0; i < orders; i++) {
+        Sb__OrderState state = SB__ORDER_STATE__INIT;
+        Sb__Publish publish = SB__PUBLISH__INIT;
+        (void)snprintf(key, sizeof key, "M%04zu", i);
+        state.key = key;
+        state.status = status;
+        state.why = rig_text("the ERP does not say");
+        publish.body_case = SB__PUBLISH__BODY_ORDER;
+        publish.order = &state;
+        assert_int_equal(RIG_ASK(self, order, publish, PUBLISH, &publish)->code, SB__CODE__CODE_OK);
+        for (size_t k = 0; k < self->update.publication_count; k++)
+            told += strcmp(self->update.publications[k].topic, topic) == 0 ? 1 : 0;
+    }
+    return told;
+}
+
+static void an_alert_that_finds_no_place_is_not_told_but_that_there_are_such_ones_is_once(void **state)
+{
+    enum { BESIDE_JOBS = 1024, TOO_MANY = 100, FREED = 64 };
+    const Sb__OrderStatus stuck = SB__ORDER_STATUS__ORDER_STATUS_NEEDS_PERSON;
+    const Sb__OrderStatus placed = SB__ORDER_STATUS__ORDER_STATUS_PLACED;
+    struct rig *self = *state;
+    const size_t places = self->config.jobs_max + BESIDE_JOBS;
+    const struct rig_client order = rig_comes(self, 1, 0, 0, "order");
+    assert_int_equal(orders_are(self, &order, places, stuck, "alert.full"), 0);
+    assert_false(is_told(self, "full", "alerts"));
+    assert_int_equal(orders_are(self, &order, places + TOO_MANY, stuck, "alert.order"), 0);
+    assert_int_equal(orders_are(self, &order, places + TOO_MANY, stuck, "alert.full"), 0); // once is enough
+    const Sb__State *look = rig_state(self, "", "", 0);
+    assert_string_equal(look->alerts[0]->kind, "full");
+    assert_int_equal(look->n_alerts + look->more_alerts, places + 1);
+    // It is over when there are places again; what found none is told when it comes once more.
+    assert_int_equal(orders_are(self, &order, FREED - 1, placed, "alert.order"), FREED - 1);
+    rig_pass(self, 1000);
+    assert_true(is_told(self, "full", "alerts"));
+    assert_int_equal(orders_are(self, &order, FREED, placed, "alert.order"), 1);
+    rig_pass(self, 1000);
+    assert_false(is_told(self, "full", "alerts"));
+    assert_int_equal(orders_are(self, &order, places, stuck, "alert.order"), FREED);
+    assert_int_equal(orders_are(self, &order, places + 1, stuck, "alert.full"), 1);
+}
+
+// With fewer jobs the table is smaller than it was: what it has no place for ends, and that is told.
+static void alerts_of_the_journal_that_find_no_place_end_at_the_start(void **state)
+{
+    enum { STORED = 1100 };
+    static Sb__Alert alerts[STORED];
+    static Sb__StoredAlert stored[STORED];
+    static char names[STORED][24];
+    struct rig *self = *state;
+    const size_t places = self->config.jobs_max + 1024;
+    for (size_t i = 0; i < STORED; i++) {
+        sb__alert__init(&alerts[i]);
+        sb__stored_alert__init(&stored[i]);
+        (void)snprintf(names[i], sizeof names[i], "M%04zu", i);
+        alerts[i].kind = rig_text("order");
+        alerts[i].subject = names[i];
+        stored[i].alert = &alerts[i];
+        rig_recovers(self, CORE_TABLE_ALERT, "the core makes the key", &stored[i].base);
+    }
+    rig_start(self);
+    assert_int_equal(self->deleted[CORE_TABLE_ALERT], STORED - places);
+    assert_int_equal(self->records[CORE_TABLE_ALERT], 1);
+    assert_true(is_told(self, "full", "alerts"));
+}
+
 // What the journal has of a job that is not configured any more goes, but for its ledger.
 static void what_is_kept_of_a_job_that_left_over_a_restart_is_deleted(void **state)
 {
@@ -263,6 +336,8 @@ int main(void)
         RIG_TEST(alerts_are_told_by_their_age_the_oldest_first_and_how_many_more_there_are),
         RIG_TEST(a_lease_that_expires_after_its_resource_was_removed_is_told_of_no_more),
         RIG_TEST(a_clients_lease_that_expired_is_told_of_for_a_day_though_the_clock_went_back_by_ten),
+        RIG_TEST(an_alert_that_finds_no_place_is_not_told_but_that_there_are_such_ones_is_once),
+        RIG_TEST(alerts_of_the_journal_that_find_no_place_end_at_the_start),
         RIG_TEST(what_is_kept_of_a_job_that_left_over_a_restart_is_deleted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
