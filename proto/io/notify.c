@@ -40,12 +40,13 @@ void notify_status(struct notify *self, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    // The words may be another process's: a line end among them would begin a variable of the manager's, and
-    // one byte that is no UTF-8 (a character that was cut in two) would cost the whole line.
+    // The words may be another process's: a line end among them would begin a variable of the manager's, what
+    // steers a terminal would do so where the status is shown, and one byte that is no UTF-8 (a character
+    // that was cut in two) would cost the whole line.
     for (size_t at = 0, size = strlen(line); at < size;) {
         const size_t step = utf8_character(line + at, size - at);
-        if (step == 0 || (unsigned char)line[at] < ' ')
-            line[at] = '?';
+        if (step == 0 || utf8_steers(line + at, step))
+            memset(line + at, '?', step > 0 ? step : 1);
         at += step > 0 ? step : 1;
     }
     if (strcmp(line, self->status) == 0)

@@ -100,6 +100,14 @@ static void no_word_of_a_status_can_be_a_message_of_its_own(void **state)
     expect(state, NULL);
 }
 
+static void no_word_of_a_status_steers_what_shows_it(void **state)
+{
+    struct notify notify;
+    notify_open(&notify);
+    notify_status(&notify, "the ERP said %s", "a\177b\302\2332J\342\200\256c"); // DEL, CSI, right to left
+    expect(state, "STATUS=the ERP said a?b??2J???c");
+}
+
 static void a_status_that_is_too_long_is_cut(void **state)
 {
     struct notify notify;
@@ -186,6 +194,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_status_is_said_again_only_when_it_has_changed, make_manager,
                                         remove_manager),
         cmocka_unit_test_setup_teardown(no_word_of_a_status_can_be_a_message_of_its_own, make_manager,
+                                        remove_manager),
+        cmocka_unit_test_setup_teardown(no_word_of_a_status_steers_what_shows_it, make_manager,
                                         remove_manager),
         cmocka_unit_test_setup_teardown(a_status_that_is_too_long_is_cut, make_manager, remove_manager),
         cmocka_unit_test_setup_teardown(a_status_is_utf8_even_if_its_words_are_not, make_manager,
