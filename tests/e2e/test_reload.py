@@ -50,7 +50,12 @@ class Reload(unittest.TestCase):
     def test_a_config_that_the_tables_have_no_room_for_is_refused_whole(self):
         bus = self.start({"prices": {}}, broker={"max_jobs": 1})
         bus.settings["jobs"]["orders"] = {}
-        bus.write_config(lambda c: c["jobs"]["prices"].update(every="2h"))
+
+        def grow(config):  # the file has room for both; the running broker's tables have not
+            config["jobs"]["prices"].update(every="2h")
+            config["broker"]["max_jobs"] = 2
+
+        bus.write_config(grow)
         done = bus.cli("reload")
         self.assertEqual(done.returncode, USAGE, done)
         self.assertIn("room for 1 jobs until the next start", done.stderr)
