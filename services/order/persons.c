@@ -96,9 +96,9 @@ static void publish(struct persons *self, struct page *page)
 
 enum err persons_time(struct persons *self, int64_t boot_ms, struct fault *fault)
 {
-    struct page page = {.count = 0};
     if (boot_ms < persons_deadline(self))
         return ERR_OK;
+    struct page page = {.count = 0};
     self->due_ms = INT64_MAX;
     enum err err = book_read_persons(self->book, self->after, read_into_page, &page, fault);
     if (err == ERR_OK)

@@ -21,6 +21,7 @@ enum {
     TWICE_PPM = 100000,  // of orders placed by two calls at once
     CANCEL_PPM = 150000, // of orders that are not wanted any more after a while
     CANCEL_MS = 60 * 1000,
+    RUSH_PPM = 60000, // of agents who order more than the ERP can bear at times
 };
 
 enum errand { ERRAND_PLACE, ERRAND_SHOW, ERRAND_CANCEL, ERRAND_RESOLVE };
@@ -292,6 +293,6 @@ struct node *people_agent_add(const char *name)
                                             .free = free_agent};
     struct agent *self = calloc(1, sizeof *self);
     assert(self != NULL);
-    self->mean_ms = person_mean_ms(3, 300);
+    self->mean_ms = sim_chance(RUSH_PPM) ? person_mean_ms(60, 300) : person_mean_ms(3, 60);
     return person_add(name, &self->person, &kind);
 }

@@ -60,20 +60,28 @@ static void draw_job(struct setup *self, size_t job)
                    setup_jobs[job]);
 }
 
+// Most worlds say little: in some, all is told every few seconds.
+static void draw_broker(struct setup *self)
+{
+    const int64_t beat_s = sim_chance(60000) ? sim_between(1, 4) : sim_between(8, 30);
+    // Tables so small that they are full at times, and no larger than is needed: a core begins often.
+    (void)snprintf(self->broker_text, sizeof self->broker_text,
+                   "  requests: ipc:///r\n  events: ipc:///e\n  data: /b\n"
+                   "  beat: %" PRId64 "s\n  session_ttl: %" PRId64 "s\n"
+                   "  max_jobs: 16\n  max_sessions: 64\n  max_waiters: %" PRId64 "\n  max_calls: %" PRId64
+                   "\n",
+                   beat_s, sim_between(beat_s > 3 ? 4 * beat_s : 15, 6 * beat_s + 40), sim_between(8, 64),
+                   sim_between(4, 64));
+}
+
 void setup_draw(struct setup *self)
 {
+    draw_broker(self);
     draw_resource(self);
     for (size_t i = 0; i < SETUP_JOBS_MAX; i++) {
         draw_job(self, i);
         self->with_job[i] = i == 0 || sim_chance(600000);
     }
-    // Tables so small that they are full at times, and no larger than is needed: a core begins often.
-    (void)snprintf(self->broker_text, sizeof self->broker_text,
-                   "  requests: ipc:///r\n  events: ipc:///e\n  data: /b\n  beat: %" PRId64
-                   "s\n  session_ttl: %" PRId64 "s\n"
-                   "  max_jobs: 16\n  max_sessions: 64\n  max_waiters: %" PRId64 "\n  max_calls: %" PRId64
-                   "\n",
-                   sim_between(1, 5), sim_between(15, 60), sim_between(8, 64), sim_between(4, 64));
     (void)snprintf(self->orders_text, sizeof self->orders_text,
                    "  url: http://127.0.0.1:1/orders\n  timeout: %" PRId64 "s\n  honours_keys: %s\n"
                    "  visibility_lag: %" PRId64 "s\n  data: /order\n",

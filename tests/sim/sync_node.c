@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RETIRE_MAX_S = 120 };
+
 // Nothing of a run, not even its place in the queue, takes longer than this in a world without faults.
 static const int64_t STANDSTILL_US = INT64_C(20) * 60 * SIM_SECOND_US;
 
@@ -112,15 +114,30 @@ static bool is_sync(const struct node *node)
     return node->start == start;
 }
 
+static bool has_job(const struct node *node)
+{
+    const struct sync_own *own = node->own;
+    return config_job(sim->config, own->job, NULL) != NULL;
+}
+
+// Whoever took a job out of the config ends its service, too, sooner or later.
+static void retire(void *arg, uint64_t life)
+{
+    struct node *node = arg;
+    if (node_lives(node, life) && node->handler == &sync_handler && !has_job(node))
+        node_stop(node);
+}
+
 void sync_node_configured(void)
 {
     for (size_t i = 0; i < sim->node_count; i++) {
         struct node *node = &sim->nodes[i];
         if (!is_sync(node))
             continue;
-        const struct sync_own *own = node->own;
         take_promise(node->own);
-        if (node->handler == &absent && config_job(sim->config, own->job, NULL) != NULL)
+        if (!has_job(node))
+            sim_after(sim_between(0, RETIRE_MAX_S) * SIM_SECOND_US, retire, node, node->life);
+        else if (node->handler == &absent)
             node_kill(node); // and soon there is a service
     }
 }
@@ -131,7 +148,7 @@ void sync_node_check_end(void)
         const struct node *node = &sim->nodes[i];
         const struct sync_own *own = node->own;
         // A job that has left the config has no session to report in.
-        if (!is_sync(node) || !node->up || config_job(sim->config, own->job, NULL) == NULL)
+        if (!is_sync(node) || !node->up || !has_job(node))
             continue;
         const int64_t still_us = sim_now_us() - own->moved_us;
         const size_t waiting = sync_disk_reports(own->disk, sim_now_us() - ACKNOWLEDGED_US);
