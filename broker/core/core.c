@@ -9,7 +9,7 @@
 // Where the tables lie in the memory given: their sizes, one after another.
 struct layout {
     size_t resources, jobs, figures, job_names, job_wall, job_boot, touched, sessions, present,
-        instance_names, waiters, leases, calls, owners, owner_names, alerts, alert_names, replies,
+        instance_names, processes, waiters, leases, calls, owners, owner_names, alerts, alert_names, replies,
         publications, records, reads, arena;
     size_t size;
 };
@@ -24,6 +24,11 @@ static size_t place(size_t *size, size_t items, size_t item_size)
 static size_t owners_max(const struct core_config *config)
 {
     return (size_t)config->jobs_max + config->sessions_max;
+}
+
+static size_t processes_max(const struct core_config *config)
+{
+    return (size_t)config->sessions_max * PROCESSES_A_SESSION;
 }
 
 static size_t alerts_max(const struct core_config *config)
@@ -51,6 +56,7 @@ static struct layout layout_of(const struct core_config *config)
     layout.sessions = place(&size, config->sessions_max, sizeof(struct session));
     layout.present = place(&size, config->sessions_max, sizeof(uint32_t));
     layout.instance_names = place(&size, 1, names_size(config->sessions_max));
+    layout.processes = place(&size, processes_max(config), sizeof(struct process));
     layout.waiters = place(&size, config->waiters_max, sizeof(struct waiter));
     layout.leases = place(&size, LEASES_MAX, sizeof(struct lease));
     layout.calls = place(&size, config->calls_max, sizeof(struct call));
@@ -106,6 +112,8 @@ static void init_tables(struct core *self, const struct layout *at, const struct
     self->sessions = (struct session *)(void *)(base + layout.sessions);
     self->present = (uint32_t *)(void *)(base + layout.present);
     names_init(&self->instance_names, base + layout.instance_names, config->sessions_max);
+    self->processes = (struct process *)(void *)(base + layout.processes);
+    self->process_max = processes_max(config);
     self->waiters = (struct waiter *)(void *)(base + layout.waiters);
     self->leases = (struct lease *)(void *)(base + layout.leases);
     self->calls = (struct call *)(void *)(base + layout.calls);

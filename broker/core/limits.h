@@ -23,9 +23,10 @@ enum {
     ALERTS_FREE_AGAIN = 64,           // places that a full table of alerts has when it is full no more
     ALERT_ID_SIZE = 20 + 1 + 160 + 1, // bytes: kind, ".", subject, 0
 
-    SESSION_JOBS_MAX = 64,  // jobs that one session may run
-    SESSION_SERVES_MAX = 8, // calls that it may answer
-    SESSION_REPLIES = 32,   // kept for repeats
+    PROCESSES_A_SESSION = 2, // remembered, so that a late word of an earlier one is known as such
+    SESSION_JOBS_MAX = 64,   // jobs that one session may run
+    SESSION_SERVES_MAX = 8,  // calls that it may answer
+    SESSION_REPLIES = 32,    // kept for repeats
 
     BEAT_TOPICS = 4096,  // whose seqs one beat repeats
     TICKS_A_BEAT = 64,   // due runs that are published again with a beat

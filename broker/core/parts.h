@@ -246,7 +246,17 @@ const char *alert_subject(const struct alert *alert);
 const char *alert_word(enum alert_kind kind);
 Sb__Alert *view_alert(struct core *self, const struct alert *alert);
 
-// ---------------------------------------------------------------- registry.c, route.c: who is there
+// ---------------------------------------------------------------- process.c, registry.c, route.c: who is
+// there
+
+enum process_age {
+    PROCESS_NEW,    // never seen, as far as is remembered
+    PROCESS_LATEST, // nobody of its instance came after it
+    PROCESS_PAST,   // somebody did: it is gone, and what still comes from it was said before that
+};
+
+enum process_age process_age(const struct core *self, uint64_t instance, uint64_t process);
+void process_note(struct core *self, uint64_t instance, uint64_t process);
 
 struct session *session_find(const struct core *self, uint64_t number);
 struct session *session_of_instance(const struct core *self, uint64_t instance);

@@ -173,6 +173,10 @@ static const char *refuse_hello(struct core *self, const Sb__Hello *hello, Sb__C
         alert_raise(self, ALERT_CONFLICT, hello->name, text);
         return text;
     }
+    if (process_age(self, hello->instance, hello->process) == PROCESS_PAST)
+        return arena_print(self,
+                           "a later process of instance %016" PRIx64 " has come: this one does not count",
+                           hello->instance);
     return refuse_names(self, hello, ret_code);
 }
 
@@ -270,6 +274,7 @@ void session_hello(struct core *self, uint64_t peer, const Sb__Request *request)
         return;
     }
     fill_session(self, session, peer, hello);
+    process_note(self, hello->instance, hello->process);
     if (earlier_number != 0)
         route_session_moved(self, earlier_number, session->number);
     waiters_of_process_end(self, hello->instance, hello->process);

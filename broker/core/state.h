@@ -236,6 +236,11 @@ struct session {
     char version[NAME_MAX_SIZE + 1];
 };
 
+// A life of an instance.
+struct process {
+    uint64_t instance, process;
+};
+
 struct owner {
     char name[NAME_MAX_SIZE + 1]; // entity or call name; "": free
     uint64_t instance;
@@ -339,7 +344,10 @@ struct core {
     uint32_t *present;        // the places in use, the first present_count
     size_t present_count;
     struct names instance_names; // places of the sessions, by instance
-    struct waiter *waiters;      // the first waiter_count are in use
+    struct process *processes;   // as they came, in a ring: the last process_max
+    uint64_t process_count;      // that ever came
+    size_t process_max;
+    struct waiter *waiters; // the first waiter_count are in use
     size_t waiter_count;
     struct lease *leases; // the first lease_count are in use
     size_t lease_count;

@@ -268,6 +268,10 @@ static bool befall(struct world *world, struct client *client, const struct line
         client->alive = false;
         client->process++;
         memset(client->wishes, 0, sizeof client->wishes);
+    } else if (line_is(line, 1, "haunts")) { // what its process before said comes only now
+        client->process--;
+        world_hello(world, client, NULL, 0, NULL, 0);
+        client->process++;
     } else if (line_is(line, 1, "restarts")) { // it remembers its leases
         client->process++;
     } else if (line_is(line, 1, "moves")) {

@@ -17,7 +17,8 @@ enum {
     RESOURCES_MAX = 4,
     RESOURCE_NAME_MAX = 64,
     PAUSE_MAX_MS = 15 * 60 * 1000,
-    KEPT_MS = 300 * 1000, // leases are remembered so long after their end
+    GIVEN_UP_MS = 60 * 1000, // a wish that was not asked for in so long is one no more
+    KEPT_MS = 300 * 1000,    // leases are remembered so long after their end
 };
 
 // A lease, as the broker has said.
@@ -49,7 +50,10 @@ struct wish {
     uint64_t life;     // of the broker that was asked last
     int64_t asked_ms;  // when, by that broker's clock
     int64_t poll_ms;   // it asks again after
+    int64_t until_ms;  // by that clock, when it gives up; INT64_MAX: never
     uint64_t ticket;   // its place; 0: not known yet
+    uint64_t told;     // number of the answer that said so
+    uint64_t entered;  // number of the ask that put it into the line, if its place is not known
     bool unsure;       // it may have lost that place by its silence
     int64_t settle_ms; // as in the lease
     struct node *node; // that asked
@@ -70,6 +74,7 @@ static struct {
     bool paused[RESOURCES_MAX];
     int64_t paused_us[RESOURCES_MAX]; // since
     uint64_t token_max;               // the greatest ever granted
+    uint64_t words;                   // asks and answers up to now
     uint64_t process[SIM_NODES_MAX];  // of each node, as its last Hello said
 } all;
 
@@ -133,6 +138,23 @@ static int64_t now_ms(void)
     return node_boot_ms(sim->broker);
 }
 
+// A free place. A wish that nobody has asked for in a long time was given up, and nobody said so.
+static struct wish *vacant_wish(void)
+{
+    struct wish *oldest = NULL;
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        struct wish *wish = &all.wishes[i];
+        if (wish->claim == 0)
+            return wish;
+        if (oldest == NULL || wish->life < oldest->life ||
+            (wish->life == oldest->life && wish->asked_ms < oldest->asked_ms))
+            oldest = wish;
+    }
+    assert(oldest->life != sim->broker->life || oldest->asked_ms + GIVEN_UP_MS < now_ms());
+    oldest->claim = 0;
+    return oldest;
+}
+
 static int64_t larger(int64_t one, int64_t other)
 {
     return one > other ? one : other;
@@ -146,7 +168,7 @@ static bool is_over(const struct lease *lease)
 static bool is_waiting(const struct wish *wish, const struct core_event *event)
 {
     return wish->claim != 0 && wish->life == sim->broker->life &&
-           event->boot_ms <= wish->asked_ms + 2 * wish->poll_ms;
+           event->boot_ms < wish->asked_ms + 2 * wish->poll_ms && event->boot_ms < wish->until_ms;
 }
 
 // ---------------------------------------------------------------- grants
@@ -164,14 +186,21 @@ static struct lease *vacant_lease(void)
     return oldest;
 }
 
+// Whether one had its place before the other asked for one. Their tickets tell, once they are known.
+static bool came_before(const struct wish *one, const struct wish *other)
+{
+    if (one->ticket == 0)
+        return false;
+    return other->ticket != 0 ? one->ticket < other->ticket : one->told < other->entered;
+}
+
 // Nobody who asked for the ERP before waits longer than the one who got it.
 static void check_line(const struct wish *granted, const struct core_event *event)
 {
-    const uint64_t ticket = granted->ticket != 0 ? granted->ticket : UINT64_MAX;
     for (size_t i = 0; i < WISHES_MAX; i++) {
         const struct wish *other = &all.wishes[i];
         if (other != granted && other->exclusive && other->resource == granted->resource &&
-            is_waiting(other, event) && !other->unsure && other->ticket != 0 && other->ticket < ticket)
+            is_waiting(other, event) && !other->unsure && came_before(other, granted))
             check_broken("I7",
                          "claim %" PRIx64 " was granted before claim %" PRIx64 " with the ticket %" PRIu64,
                          granted->claim, other->claim, other->ticket);
@@ -241,13 +270,14 @@ static void on_acquire(const struct core_event *event, struct node *node)
     sim_trace("is asked by %s for claim %" PRIx64 ", ticket %" PRIu64, node->name, acquire->claim,
               acquire->ticket);
     struct wish *wish = find_claim(acquire->claim);
-    for (size_t i = 0; wish == NULL && i < WISHES_MAX; i++) {
-        if (all.wishes[i].claim == 0) {
-            wish = &all.wishes[i];
-            *wish = (struct wish){.claim = acquire->claim, .ticket = acquire->ticket, .unsure = true};
-        }
-    }
-    assert(wish != NULL);
+    if (wish == NULL)
+        wish = vacant_wish();
+    if (wish->claim == 0 || wish->life != sim->broker->life)
+        *wish =
+            (struct wish){.claim = acquire->claim,
+                          .ticket = acquire->ticket,
+                          .entered = ++all.words,
+                          .until_ms = acquire->wait_ms > 0 ? event->boot_ms + acquire->wait_ms : INT64_MAX};
     wish->unsure = wish->unsure || !is_waiting(wish, event);
     wish->peer = event->request.peer;
     wish->id = event->request.request->id;
@@ -351,6 +381,8 @@ static void on_done(const struct core_event *event, struct node *node, const Sb_
 static void place_told(struct wish *wish, const Sb__Waiting *waiting)
 {
     wish->ticket = waiting->ticket;
+    wish->told = ++all.words;
+    wish->entered = all.words + 1; // it has no place if that is 0, until it asks again
     wish->unsure = false;
 }
 
