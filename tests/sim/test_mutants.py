@@ -1,5 +1,6 @@
-"""Whether the simulator's checks see a fault: each patch in mutants/ is a small one, put into a copy of the sources, and
-some world must show it. The header of a patch says which rule it breaks, what is to catch it and how soon."""
+"""Whether the checks see a fault: each patch in mutants/ is a small one, put into a copy of the sources, and some simulated
+world must show it, or the program that its header names. The header says, too, which rule it breaks, what is to catch it and
+how soon."""
 import concurrent.futures
 import json
 import os
@@ -7,6 +8,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,10 +20,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
 CHOSEN = [sys.argv.pop(1) for _ in range(len(sys.argv) - 1)]  # names of mutants; none: all
 
-FIELDS = ("breaks", "caught by", "seeds", "from", "hours", "faults")
+SIMULATOR = "syncbus-sim"
+SEQUENCES = "test_delta_sequences"
+FIELDS = {  # of a header, by the program that shows the fault
+    SIMULATOR: ("breaks", "caught by", "seeds", "from", "hours", "faults"),
+    SEQUENCES: ("breaks", "caught by", "seeds", "from", "shown by"),
+    "test_scenario": ("breaks", "caught by", "shown by"),
+    "syncbus-worlds": ("breaks", "caught by", "shown by"),
+}
+STORIES = ROOT / "tests/scenario"
 AT_ONCE = 2
 SECONDS_MAX = 120  # for the worlds of one program
-BROKEN = re.compile(r"^(?P<name>\S+) is broken with seed (?P<seed>\d+)|^the core broke off with seed (?P<aborted>\d+)")
+BROKEN = re.compile(r"^(?P<name>\S+) is broken with seed (?P<seed>\d+)|^the core broke off with seed (?P<aborted>\d+)|"
+                    r"^(?P<without>[A-Z]\d+): ")
 
 
 class Mutant:
@@ -33,12 +44,28 @@ class Mutant:
         text = path.read_text()
         header = text.split("\n--- ", 1)[0]
         fields = dict(re.findall(r"^([a-z ]+): (.+)$", header, flags=re.MULTILINE))
-        if sorted(fields) != sorted(FIELDS):
-            raise ValueError(f"{path.name}: its header must have the fields {', '.join(FIELDS)}")
+        self.program, *words = fields.get("shown by", SIMULATOR).split()
+        if sorted(fields) != sorted(FIELDS.get(self.program, ())):
+            raise ValueError(f"{path.name}: its header has not the fields that {self.program} needs")
         self.checks = set(fields["caught by"].split(", "))
-        self.seeds = int(fields["seeds"])
-        self.world = (fields["faults"], fields["hours"], int(fields["from"]))
+        self.seeds = int(fields.get("seeds", 1))
+        self.first = int(fields.get("from", 1))
+        self.words = tuple(self.arguments(words, fields))
         self.files = re.findall(r"^--- a/(\S+)$", text, flags=re.MULTILINE)
+
+    def arguments(self, words, fields):
+        """What the program is called with, but for the number of seeds."""
+        if self.program == "test_scenario":
+            return [str(STORIES / f"{words[0]}.txt")]
+        if self.program == SIMULATOR:
+            faults = [] if fields["faults"] == "all" else ["--faults", fields["faults"]]
+            words = ["--hours", fields["hours"], *faults]
+        return words + (["--seed", str(self.first)] if self.program in (SIMULATOR, SEQUENCES) else [])
+
+    @property
+    def world(self):
+        """Mutants of one world differ in their seeds only."""
+        return self.program, self.words, self.first
 
 
 def run(command, folder, **more):
@@ -55,9 +82,9 @@ def compile_commands():
             if pathlib.Path(entry["file"]).is_relative_to(ROOT)}
 
 
-def link_command():
-    """The arguments with which the simulator is linked."""
-    last = run(["ninja", "-t", "commands", "syncbus-sim"], BUILD).splitlines()[-1]
+def link_command(program):
+    """The arguments with which a program is linked."""
+    last = run(["ninja", "-t", "commands", program], BUILD).splitlines()[-1]
     return shlex.split(last.removeprefix(": && ").removesuffix(" && :"))
 
 
@@ -68,11 +95,11 @@ def with_value(arguments, option, value):
 
 
 class Workshop:
-    """Builds simulators with faults."""
+    """Builds programs with faults."""
 
-    def __init__(self):
+    def __init__(self, programs):
         self.compile = compile_commands()
-        self.link = link_command()
+        self.link = {program: link_command(program) for program in programs}
 
     def apply(self, mutant, folder):
         for name in mutant.files:
@@ -85,7 +112,7 @@ class Workshop:
     def build(self, mutant, folder):
         """The program with the mutant's sources in place of the originals."""
         self.apply(mutant, folder)
-        link, _ = with_value(self.link, "-o", str(folder / "sim"))
+        link, _ = with_value(self.link[mutant.program], "-o", str(folder / "program"))
         fresh = []
         for name in mutant.files:
             entry = self.compile[name]
@@ -97,29 +124,37 @@ class Workshop:
             fresh.append(str(folder / f"{name}.o"))
         place = link.index("-o")
         run(link[:place] + fresh + link[place:], BUILD)
-        return folder / "sim"
+        return folder / "program"
 
 
 def broken(program, world, seeds):
-    """The first invariant that is broken in these worlds, as (name, how many seeds it took); None if none is."""
-    faults, hours, first = world
-    command = [program, "--seed", str(first), "--seeds", str(seeds), "--hours", hours]
-    if faults != "all":
-        command += ["--faults", faults]
+    """The first invariant that is broken there, as (name, how many seeds it took); None if none is. An assertion is
+    called core, and a story that goes another way story."""
+    kind, words, first = world
+    command = [program, *words]
+    if kind in (SIMULATOR, SEQUENCES):
+        command += ["--seeds", str(seeds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         late = threading.Timer(SECONDS_MAX, process.kill)
         late.start()
         found = next(filter(None, map(BROKEN.match, process.stdout)), None)
         in_time = late.is_alive()
+        if found is None:
+            process.wait()
         late.cancel()
         process.kill()  # the simplest world is of no interest here
-    if found is None and not in_time:
+    if found is not None:
+        at = found["seed"] or found["aborted"]
+        return found["name"] or found["without"] or "core", int(at) - first + 1 if at else 1
+    if not in_time:
         raise RuntimeError(f"{shlex.join(map(str, command))} does not end")
-    if found is None and process.returncode not in (0, -9):
+    if process.returncode == -signal.SIGABRT:
+        return "core", 1
+    if process.returncode != 0 and kind == "test_scenario":
+        return "story", 1
+    if process.returncode != 0:
         raise RuntimeError(f"{shlex.join(map(str, command))} ends with {process.returncode}")
-    if found is None:
-        return None
-    return found["name"] or "core", int(found["seed"] or found["aborted"]) - first + 1
+    return None
 
 
 def judge(workshop, mutant):
@@ -149,11 +184,11 @@ class Mutants(unittest.TestCase):
         for mutant in self.mutants:
             seeds[mutant.world] = max(mutant.seeds, seeds.get(mutant.world, 0))
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            found = list(pool.map(lambda world: (world, broken(BUILD / "bin/syncbus-sim", world, seeds[world])), seeds))
+            found = list(pool.map(lambda world: (world, broken(BUILD / "bin" / world[0], world, seeds[world])), seeds))
         self.assertEqual([], [each for each in found if each[1] is not None])
 
     def test_2_every_mutant_is_caught(self):
-        workshop = Workshop()
+        workshop = Workshop({mutant.program for mutant in self.mutants})
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             judged = list(pool.map(lambda mutant: judge(workshop, mutant), self.mutants))
         print("\n".join(line for line, _ in judged))
