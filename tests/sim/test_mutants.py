@@ -25,9 +25,8 @@ SEQUENCES = "test_delta_sequences"
 FIELDS = {  # of a header, by the program that shows the fault
     SIMULATOR: ("breaks", "caught by", "seeds", "from", "hours", "faults"),
     SEQUENCES: ("breaks", "caught by", "seeds", "from", "shown by"),
-    "test_scenario": ("breaks", "caught by", "shown by"),
-    "syncbus-worlds": ("breaks", "caught by", "shown by"),
 }
+FIELDS_OF_TESTS = ("breaks", "caught by", "shown by")
 STORIES = ROOT / "tests/scenario"
 AT_ONCE = 2
 SECONDS_MAX = 120  # for the worlds of one program
@@ -45,7 +44,7 @@ class Mutant:
         header = text.split("\n--- ", 1)[0]
         fields = dict(re.findall(r"^([a-z ]+): (.+)$", header, flags=re.MULTILINE))
         self.program, *words = fields.get("shown by", SIMULATOR).split()
-        if sorted(fields) != sorted(FIELDS.get(self.program, ())):
+        if sorted(fields) != sorted(FIELDS.get(self.program, FIELDS_OF_TESTS)):
             raise ValueError(f"{path.name}: its header has not the fields that {self.program} needs")
         self.checks = set(fields["caught by"].split(", "))
         self.seeds = int(fields.get("seeds", 1))
@@ -129,7 +128,7 @@ class Workshop:
 
 def broken(program, world, seeds):
     """The first invariant that is broken there, as (name, how many seeds it took); None if none is. An assertion is
-    called core, and a story that goes another way story."""
+    called core, a test that fails test."""
     kind, words, first = world
     command = [program, *words]
     if kind in (SIMULATOR, SEQUENCES):
@@ -150,8 +149,8 @@ def broken(program, world, seeds):
         raise RuntimeError(f"{shlex.join(map(str, command))} does not end")
     if process.returncode == -signal.SIGABRT:
         return "core", 1
-    if process.returncode != 0 and kind == "test_scenario":
-        return "story", 1
+    if process.returncode > 0 and kind not in FIELDS:
+        return "test", 1
     if process.returncode != 0:
         raise RuntimeError(f"{shlex.join(map(str, command))} ends with {process.returncode}")
     return None
