@@ -11,6 +11,7 @@
 #include "tests/sim/leases.h"
 #include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
+#include "tests/sim/repeats.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -217,6 +218,7 @@ static void step(struct core_event *event)
     if (node_falls(broker.node, FALLS_PPM)) // decided, but not a word of it is stored or sent
         return;
     leases_step(event, &update, core_update_number(broker.core));
+    repeats_step(event, &update);
     carry_out(&update);
     (void)node_falls(broker.node, FALLS_PPM);
 }
@@ -358,6 +360,7 @@ static void start(struct node *node)
     broker.gone_count = 0;
     node->handler = &handler;
     leases_broker_started();
+    repeats_init();
     struct core_event event = {.kind = CORE_EVENT_START};
     size_t count = 0;
     struct core_record *records = disk_recover(&broker.disk, &count);
