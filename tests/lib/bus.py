@@ -80,6 +80,7 @@ class Bus:
         self.processes = {}
         self.erp_args = list(erp)
         self.erp_url = None
+        self.way = None  # to the broker, where it is not the broker's own address
         self.context = zmq.Context()
         self.settings = {"jobs": jobs if jobs is not None else {name: {} for name in ENTITIES},
                          "resource": resource or {}, "orders": orders or {}, "broker": broker or {},
@@ -89,6 +90,15 @@ class Bus:
     @property
     def config_path(self):
         return self.folder / "syncbus.yaml"
+
+    @property
+    def client_config_path(self):
+        """The configuration of all but the broker: another one where they reach it by another way."""
+        return self.config_path.with_name("clients.yaml") if self.way else self.config_path
+
+    def reach_broker_by(self, requests, events):
+        """From the next write_config() on, services and order clients find the broker at other addresses than it has."""
+        self.way = {"requests": requests, "events": events}
 
     @property
     def requests(self):
@@ -125,6 +135,9 @@ class Bus:
         if change:
             change(document)
         self.config_path.write_text(json.dumps(document, indent=2) + "\n")
+        if self.way:
+            document["broker"].update(self.way)
+            self.client_config_path.write_text(json.dumps(document, indent=2) + "\n")
 
     # ------------------------------------------------------------ programs
     def start(self, name, *args, env=None):
@@ -137,7 +150,8 @@ class Bus:
             command = [BIN / "syncbus-sync", name[len("sync-"):]]
         else:
             command = [BIN / f"syncbus-{name}"]
-        return self.spawn(name, [*WRAP, *command, "--config", self.config_path, *args], env=env)
+        config = self.config_path if name == "broker" else self.client_config_path
+        return self.spawn(name, [*WRAP, *command, "--config", config, *args], env=env)
 
     def set_wall_clock(self, ahead_s):
         """Moves the wall clock of the programs that were started with wall_clock_env()."""
