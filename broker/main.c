@@ -52,6 +52,7 @@ struct broker {
     size_t memory_size;      // bytes of it
     struct core *core;       // in `memory`
     struct post post;        // what is sent, and what waits for the journal
+    uint64_t unread;         // messages that were no request
     uint64_t epoch;          // as last said by the core
     int64_t boot_ms;         // last time given to the core
     int64_t prune_at_ms;     // BOOTTIME of the next prune
@@ -81,6 +82,7 @@ static void refuse(struct broker *self, uint64_t peer, uint64_t request, const c
     reply.epoch = self->epoch;
     reply.code = SB__CODE__CODE_INVALID;
     reply.text = (char *)why;
+    self->unread++;
     log_write(LOG_LEVEL_DEBUG, "refused", "why=%s", why);
     const enum err err = post_reply(&self->post, &(struct core_reply){.peer = peer, .reply = &reply}, 0, 0);
     if (err != ERR_OK)
@@ -459,8 +461,8 @@ static int run(struct config *config)
     if (self.fault.err != ERR_OK)
         log_write(LOG_LEVEL_ERROR, "ended", "why=%s", self.fault.text);
     else
-        log_write(LOG_LEVEL_INFO, "ended", "clean=%s as_json=%" PRIu64, self.stop_now ? "no" : "yes",
-                  self.post.converted);
+        log_write(LOG_LEVEL_INFO, "ended", "clean=%s as_json=%" PRIu64 " unread=%" PRIu64,
+                  self.stop_now ? "no" : "yes", self.post.converted, self.unread);
     post_free(&self.post);
     tables_free(self.memory, self.memory_size);
     config_destroy(&self.config);
