@@ -80,6 +80,8 @@ class Bus:
         self.processes = {}
         self.erp_args = list(erp)
         self.erp_url = None
+        self.within = []  # words before the command of each program but the broker, such as nsenter's
+        self.erp_host = "127.0.0.1"
         self.way = None  # to the broker, where it is not the broker's own address
         self.context = zmq.Context()
         self.settings = {"jobs": jobs if jobs is not None else {name: {} for name in ENTITIES},
@@ -102,11 +104,11 @@ class Bus:
 
     @property
     def requests(self):
-        return f"ipc://{self.folder}/run/requests"
+        return self.settings["broker"].get("requests", f"ipc://{self.folder}/run/requests")
 
     @property
     def events(self):
-        return f"ipc://{self.folder}/run/events"
+        return self.settings["broker"].get("events", f"ipc://{self.folder}/run/events")
 
     def config(self):
         """The configuration as a document; JSON is YAML."""
@@ -150,8 +152,10 @@ class Bus:
             command = [BIN / "syncbus-sync", name[len("sync-"):]]
         else:
             command = [BIN / f"syncbus-{name}"]
-        config = self.config_path if name == "broker" else self.client_config_path
-        return self.spawn(name, [*WRAP, *command, "--config", config, *args], env=env)
+        is_broker = name == "broker"
+        config = self.config_path if is_broker else self.client_config_path
+        within = [] if is_broker else self.within
+        return self.spawn(name, [*within, *WRAP, *command, "--config", config, *args], env=env)
 
     def set_wall_clock(self, ahead_s):
         """Moves the wall clock of the programs that were started with wall_clock_env()."""
@@ -174,8 +178,8 @@ class Bus:
         return process
 
     def _start_erp(self):
-        listen = "127.0.0.1:0" if self.erp_url is None else self.erp_url.split("//")[1]
-        self.spawn("erp", [BIN / "syncbus-erp", "--listen", listen, *self.erp_args])
+        listen = f"{self.erp_host}:0" if self.erp_url is None else self.erp_url.split("//")[1]
+        self.spawn("erp", [*self.within, BIN / "syncbus-erp", "--listen", listen, *self.erp_args])
         said = self.wait_for(lambda: re.search(r"listening on (http://[\w.:]+)", self.log("erp")), "the ERP to listen")
         self.erp_url = said.group(1)
         return self.processes["erp"]
