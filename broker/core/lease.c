@@ -244,8 +244,8 @@ static bool refuse_acquire(struct core *self, uint64_t peer, const struct sessio
         code = SB__CODE__CODE_NOT_FOUND;
         text = arena_print(self, "no job of %s is called \"%s\"", acquire->resource, acquire->job);
     } else if (acquire->mode == SB__MODE__MODE_SHARED &&
-               (job->current.number != acquire->run || job->current.attempt != acquire->attempt ||
-                job->current.retry_boot != 0)) {
+               (!run_is_open(job) || job->current.number != acquire->run ||
+                job->current.attempt != acquire->attempt || job->current.retry_boot != 0)) {
         code = SB__CODE__CODE_CONFLICT;
         text = arena_print(self, "run %" PRIu64 " of %s, attempt %" PRIu32 ", is not open", acquire->run,
                            job->name, acquire->attempt);

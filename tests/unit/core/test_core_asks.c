@@ -122,6 +122,18 @@ static void a_wish_needs_a_mode_and_a_claim(void **state)
 }
 
 // The job was bound to another store while a run of it was under way.
+static void a_job_without_a_run_has_no_turn_even_for_a_wish_that_names_none(void **state)
+{
+    struct rig *self = *state;
+    rig_begin(self);
+    assert_int_equal(rig_report(self, &self->sync, 0, self->runs[0], self->attempts[0], true),
+                     SB__CODE__CODE_OK);
+    Sb__Acquire wish = rig_turn(self, 0, CLAIM);
+    assert_int_equal(rig_acquire(self, &self->sync, wish)->code, SB__CODE__CODE_CONFLICT);
+    wish.run = wish.attempt = 0;
+    assert_int_equal(rig_acquire(self, &self->sync, wish)->code, SB__CODE__CODE_CONFLICT);
+}
+
 static void a_run_that_another_store_took_is_not_the_new_owners(void **state)
 {
     struct rig *self = *state;
@@ -432,6 +444,7 @@ int main(void)
         RIG_TEST(a_hello_for_too_much_or_for_nothing_that_has_a_name_is_refused),
         RIG_TEST(a_claim_stands_for_one_wish_alone),
         RIG_TEST(a_wish_needs_a_mode_and_a_claim),
+        RIG_TEST(a_job_without_a_run_has_no_turn_even_for_a_wish_that_names_none),
         RIG_TEST(a_run_that_another_store_took_is_not_the_new_owners),
         RIG_TEST(a_store_whose_job_was_bound_to_another_has_no_turn_and_publishes_no_change),
         RIG_TEST(tickets_of_an_earlier_epoch_keep_their_order_and_no_other_is_believed),
