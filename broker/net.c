@@ -1,6 +1,7 @@
 #include "broker/net.h"
 
 #include "broker/accept.h"
+#include "broker/envelope.h"
 #include "broker/peers.h"
 #include "broker/subscriptions.h"
 
@@ -17,7 +18,6 @@
 #include <zmq.h>
 
 enum {
-    REQUEST_FRAMES_MAX = 3,     // identity, delimiter, body: more are counted and dropped
     SUBSCRIPTIONS_BATCH = 1000, // read in one turn, so that their sender cannot hold up requests
     SUBSCRIPTION_BYTES = 1024,  // of a frame to the events: room for a topic and for zmq's own commands
     QUEUE_MAX = 10000,          // messages to one subscriber
@@ -225,14 +225,14 @@ enum err net_wait(struct net *self, const int *fds, size_t count, bool requests,
     return ERR_OK;
 }
 
-// Reads the frames of one message, of which the first REQUEST_FRAMES_MAX are kept; false when there is none.
-static bool read_frames(struct net *self, zmq_msg_t frames[REQUEST_FRAMES_MAX], size_t *ret_count)
+// Reads the frames of one message, of which the first ENVELOPE_FRAMES_MAX are kept; false when there is none.
+static bool read_frames(struct net *self, zmq_msg_t frames[ENVELOPE_FRAMES_MAX], size_t *ret_count)
 {
     size_t count = 0;
     zmq_msg_t further;
     (void)zmq_msg_init(&further);
     for (int more = 1; more; count++) {
-        zmq_msg_t *frame = count < REQUEST_FRAMES_MAX ? &frames[count] : &further;
+        zmq_msg_t *frame = count < ENVELOPE_FRAMES_MAX ? &frames[count] : &further;
         int size;
         do
             size = zmq_msg_recv(frame, self->requests, ZMQ_DONTWAIT);
@@ -248,28 +248,34 @@ static bool read_frames(struct net *self, zmq_msg_t frames[REQUEST_FRAMES_MAX], 
 
 enum err net_receive(struct net *self, struct net_frame *ret, struct fault *fault)
 {
-    zmq_msg_t frames[REQUEST_FRAMES_MAX];
+    zmq_msg_t frames[ENVELOPE_FRAMES_MAX];
     size_t count = 0;
     enum err err = ERR_OK;
-    for (size_t i = 0; i < REQUEST_FRAMES_MAX; i++)
+    for (size_t i = 0; i < ENVELOPE_FRAMES_MAX; i++)
         (void)zmq_msg_init(&frames[i]);
     if (!read_frames(self, frames, &count)) {
         err = errno == EAGAIN ? ERR_NOT_FOUND
                               : fault_set(fault, ERR_IO, "requests cannot be read: %s", zmq_strerror(errno));
         goto end;
     }
-    size_t identity_size = zmq_msg_size(&frames[0]);
-    assert(identity_size >= 1);
-    struct peer *peer = peers_meet(self->peers, zmq_msg_data(&frames[0]), identity_size);
-    peer->delimiter = count >= 3 && zmq_msg_size(&frames[1]) == 0;
-    bool malformed = !(count == 2 || (count == 3 && peer->delimiter));
-    (void)zmq_msg_move(&self->body, &frames[count == 2 ? 1 : 2]);
+    size_t sizes[ENVELOPE_FRAMES_MAX];
+    struct envelope envelope;
+    for (size_t i = 0; i < ENVELOPE_FRAMES_MAX; i++)
+        sizes[i] = zmq_msg_size(&frames[i]);
+    err = envelope_read(sizes, count, &envelope);
+    if (err != ERR_OK) { // nobody waits for an answer; what came behind it is read in the next turn
+        err = ERR_NOT_FOUND;
+        goto end;
+    }
+    struct peer *peer = peers_meet(self->peers, zmq_msg_data(&frames[0]), sizes[0]);
+    peer->delimiter = envelope.delimiter;
+    (void)zmq_msg_move(&self->body, &frames[envelope.body]);
     *ret = (struct net_frame){.peer = peer->number,
                               .data = zmq_msg_data(&self->body),
                               .size = zmq_msg_size(&self->body),
-                              .malformed = malformed};
+                              .malformed = envelope.malformed};
 end:
-    for (size_t i = 0; i < REQUEST_FRAMES_MAX; i++)
+    for (size_t i = 0; i < ENVELOPE_FRAMES_MAX; i++)
         (void)zmq_msg_close(&frames[i]);
     return err;
 }

@@ -1,0 +1,4 @@
+# What the broker's shell does with what comes over its sockets, before the core sees it.
+syncbus_fuzz_target(fuzz_frames wire)
+target_sources(fuzz_frames PRIVATE ${CMAKE_SOURCE_DIR}/broker/envelope.c ${CMAKE_SOURCE_DIR}/broker/peers.c
+               ${CMAKE_SOURCE_DIR}/broker/subscriptions.c)

@@ -1,0 +1,1 @@
+syncbus_fuzz_target(fuzz_text base io)
