@@ -246,8 +246,7 @@ const char *alert_subject(const struct alert *alert);
 const char *alert_word(enum alert_kind kind);
 Sb__Alert *view_alert(struct core *self, const struct alert *alert);
 
-// ---------------------------------------------------------------- process.c, registry.c, route.c: who is
-// there
+// ---------------------------------------------------------------- registry.c, process.c, route.c: sessions
 
 enum process_age {
     PROCESS_NEW,    // never seen, as far as is remembered
