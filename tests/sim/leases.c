@@ -4,6 +4,7 @@
 #include "tests/sim/bus.h"
 #include "tests/sim/check.h"
 #include "tests/sim/net.h"
+#include "tests/sim/wishes.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -12,13 +13,9 @@
 
 enum {
     LEASES_MAX = 256,
-    WISHES_MAX = 256,
     HELD_MAX = 64,
-    RESOURCES_MAX = 4,
-    RESOURCE_NAME_MAX = 64,
     PAUSE_MAX_MS = 15 * 60 * 1000,
-    GIVEN_UP_MS = 60 * 1000, // a wish that was not asked for in so long is one no more
-    KEPT_MS = 300 * 1000,    // leases are remembered so long after their end
+    KEPT_MS = 300 * 1000, // leases are remembered so long after their end
 };
 
 // A lease, as the broker has said.
@@ -41,24 +38,6 @@ struct lease {
     bool revoked;      // its renewals are refused
 };
 
-// A wish for one, as the broker has it.
-struct wish {
-    uint64_t claim;    // 0: the place is free
-    uint64_t peer, id; // of the last request
-    bool exclusive;    // its mode
-    uint32_t resource; // index
-    uint64_t life;     // of the broker that was asked last
-    int64_t asked_ms;  // when, by that broker's clock
-    int64_t poll_ms;   // it asks again after
-    int64_t until_ms;  // by that clock, when it gives up; INT64_MAX: never
-    uint64_t ticket;   // its place; 0: not known yet
-    uint64_t told;     // number of the answer that said so
-    uint64_t entered;  // number of the ask that put it into the line, if its place is not known
-    bool unsure;       // it may have lost that place by its silence
-    int64_t settle_ms; // as in the lease
-    struct node *node; // that asked
-};
-
 // A lease in somebody's hands.
 struct held {
     struct node *node; // NULL: the place is free
@@ -68,34 +47,22 @@ struct held {
 
 static struct {
     struct lease leases[LEASES_MAX];
-    struct wish wishes[WISHES_MAX];
     struct held held[HELD_MAX];
-    char resources[RESOURCES_MAX][RESOURCE_NAME_MAX];
-    bool paused[RESOURCES_MAX];
-    int64_t paused_us[RESOURCES_MAX]; // since
-    uint64_t token_max;               // the greatest ever granted
-    uint64_t words;                   // asks and answers up to now
-    uint64_t process[SIM_NODES_MAX];  // of each node, as its last Hello said
+    bool paused[WISHES_RESOURCES_MAX];
+    int64_t paused_us[WISHES_RESOURCES_MAX]; // since
+    uint64_t token_max;                      // the greatest ever granted
+    uint64_t process[SIM_NODES_MAX];         // of each node, as its last Hello said
 } all;
 
 void leases_init(void)
 {
     memset(&all, 0, sizeof all);
-}
-
-static uint32_t resource_of(const char *name)
-{
-    uint32_t i = 0;
-    while (i < RESOURCES_MAX && all.resources[i][0] != '\0' && strcmp(all.resources[i], name) != 0)
-        i++;
-    assert(i < RESOURCES_MAX);
-    (void)snprintf(all.resources[i], sizeof all.resources[i], "%s", name);
-    return i;
+    wishes_init();
 }
 
 static const struct config_resource *config_of(uint32_t resource)
 {
-    return config_resource(broker_config(), all.resources[resource], NULL);
+    return config_resource(broker_config(), wishes_resource_name(resource), NULL);
 }
 
 static struct lease *find_token(uint64_t token)
@@ -103,24 +70,6 @@ static struct lease *find_token(uint64_t token)
     for (size_t i = 0; i < LEASES_MAX; i++) {
         if (token != 0 && all.leases[i].token == token)
             return &all.leases[i];
-    }
-    return NULL;
-}
-
-static struct wish *find_request(uint64_t peer, uint64_t id)
-{
-    for (size_t i = 0; i < WISHES_MAX; i++) {
-        if (all.wishes[i].claim != 0 && all.wishes[i].peer == peer && all.wishes[i].id == id)
-            return &all.wishes[i];
-    }
-    return NULL;
-}
-
-static struct wish *find_claim(uint64_t claim)
-{
-    for (size_t i = 0; i < WISHES_MAX; i++) {
-        if (claim != 0 && all.wishes[i].claim == claim)
-            return &all.wishes[i];
     }
     return NULL;
 }
@@ -138,23 +87,6 @@ static int64_t now_ms(void)
     return node_boot_ms(sim->broker);
 }
 
-// A free place. A wish that nobody has asked for in a long time was given up, and nobody said so.
-static struct wish *vacant_wish(void)
-{
-    struct wish *oldest = NULL;
-    for (size_t i = 0; i < WISHES_MAX; i++) {
-        struct wish *wish = &all.wishes[i];
-        if (wish->claim == 0)
-            return wish;
-        if (oldest == NULL || wish->life < oldest->life ||
-            (wish->life == oldest->life && wish->asked_ms < oldest->asked_ms))
-            oldest = wish;
-    }
-    assert(oldest->life != sim->broker->life || oldest->asked_ms + GIVEN_UP_MS < now_ms());
-    oldest->claim = 0;
-    return oldest;
-}
-
 static int64_t larger(int64_t one, int64_t other)
 {
     return one > other ? one : other;
@@ -163,12 +95,6 @@ static int64_t larger(int64_t one, int64_t other)
 static bool is_over(const struct lease *lease)
 {
     return lease->released || now_ms() >= free_ms(lease);
-}
-
-static bool is_waiting(const struct wish *wish, const struct core_event *event)
-{
-    return wish->claim != 0 && wish->life == sim->broker->life &&
-           event->boot_ms < wish->asked_ms + 2 * wish->poll_ms && event->boot_ms < wish->until_ms;
 }
 
 // ---------------------------------------------------------------- grants
@@ -184,27 +110,6 @@ static struct lease *vacant_lease(void)
     }
     assert(is_over(oldest));
     return oldest;
-}
-
-// Whether one had its place before the other asked for one. Their tickets tell, once they are known.
-static bool came_before(const struct wish *one, const struct wish *other)
-{
-    if (one->ticket == 0)
-        return false;
-    return other->ticket != 0 ? one->ticket < other->ticket : one->told < other->entered;
-}
-
-// Nobody who asked for the ERP before waits longer than the one who got it.
-static void check_line(const struct wish *granted, const struct core_event *event)
-{
-    for (size_t i = 0; i < WISHES_MAX; i++) {
-        const struct wish *other = &all.wishes[i];
-        if (other != granted && other->exclusive && other->resource == granted->resource &&
-            is_waiting(other, event) && !other->unsure && came_before(other, granted))
-            check_broken("I7",
-                         "claim %" PRIx64 " was granted before claim %" PRIx64 " with the ticket %" PRIu64,
-                         granted->claim, other->claim, other->ticket);
-    }
 }
 
 static void check_others(const struct wish *granted, uint64_t token)
@@ -241,8 +146,7 @@ static void on_granted(const struct core_event *event, struct wish *wish, const 
             check_broken("I3", "token %" PRIu64 " was granted after %" PRIu64, granted->token, all.token_max);
         all.token_max = granted->token;
         check_others(wish, granted->token);
-        if (wish->exclusive)
-            check_line(wish, event);
+        wishes_check_line(wish, event->boot_ms);
         lease = vacant_lease();
         *lease = (struct lease){.token = granted->token,
                                 .claim = wish->claim,
@@ -263,33 +167,6 @@ static void on_granted(const struct core_event *event, struct wish *wish, const 
 }
 
 // ---------------------------------------------------------------- requests and what they are answered
-
-static void on_acquire(const struct core_event *event, struct node *node)
-{
-    const Sb__Acquire *acquire = event->request.request->acquire;
-    sim_trace("is asked by %s for claim %" PRIx64 ", ticket %" PRIu64, node->name, acquire->claim,
-              acquire->ticket);
-    struct wish *wish = find_claim(acquire->claim);
-    if (wish == NULL)
-        wish = vacant_wish();
-    if (wish->claim == 0 || wish->life != sim->broker->life)
-        *wish =
-            (struct wish){.claim = acquire->claim,
-                          .ticket = acquire->ticket,
-                          .entered = ++all.words,
-                          .until_ms = acquire->wait_ms > 0 ? event->boot_ms + acquire->wait_ms : INT64_MAX};
-    wish->unsure = wish->unsure || !is_waiting(wish, event);
-    wish->peer = event->request.peer;
-    wish->id = event->request.request->id;
-    wish->exclusive = acquire->mode == SB__MODE__MODE_EXCLUSIVE;
-    wish->resource = resource_of(acquire->resource);
-    wish->life = sim->broker->life;
-    wish->asked_ms = event->boot_ms;
-    wish->poll_ms = acquire->poll_ms;
-    // A sync's settle time is that of the config in which its run began, which may be an earlier one.
-    wish->settle_ms = wish->exclusive || sim->changes == 0 ? acquire->settle_ms : 0;
-    wish->node = node;
-}
 
 static void on_renewed(const struct core_event *event, const Sb__Renewed *renewed)
 {
@@ -318,10 +195,7 @@ static void on_hello(const Sb__Hello *hello, struct node *node)
     if (all.process[node->index] == hello->process)
         return;
     all.process[node->index] = hello->process;
-    for (size_t i = 0; i < WISHES_MAX; i++) {
-        if (all.wishes[i].node == node)
-            all.wishes[i].claim = 0;
-    }
+    wishes_forget(node);
     for (size_t i = 0; i < LEASES_MAX; i++) {
         struct lease *lease = &all.leases[i];
         bool named = false;
@@ -378,24 +252,6 @@ static void on_done(const struct core_event *event, struct node *node, const Sb_
     }
 }
 
-static void place_told(struct wish *wish, const Sb__Waiting *waiting)
-{
-    wish->ticket = waiting->ticket;
-    wish->told = ++all.words;
-    wish->entered = all.words + 1; // it has no place if that is 0, until it asks again
-    wish->unsure = false;
-}
-
-// Whoever does not ask just now may have been refused with it, and hears of that later.
-static void on_refused(struct wish *refused)
-{
-    for (size_t i = 0; i < WISHES_MAX; i++) {
-        struct wish *other = &all.wishes[i];
-        other->unsure = other->unsure || (refused->exclusive && other->resource == refused->resource);
-    }
-    refused->claim = 0;
-}
-
 static void trace_answer(const struct wish *wish, const Sb__Reply *reply)
 {
     if (reply->body_case == SB__REPLY__BODY_GRANTED)
@@ -411,15 +267,15 @@ static void trace_answer(const struct wish *wish, const Sb__Reply *reply)
 static void on_reply(const struct core_event *event, struct node *node, const struct core_reply *reply,
                      uint64_t number)
 {
-    struct wish *wish = find_request(reply->peer, reply->reply->id);
+    struct wish *wish = wishes_of_request(reply->peer, reply->reply->id);
     if (wish != NULL) {
         trace_answer(wish, reply->reply);
         if (reply->reply->body_case == SB__REPLY__BODY_GRANTED)
             on_granted(event, wish, reply->reply->granted, reply->durable ? number : 0);
         else if (reply->reply->body_case == SB__REPLY__BODY_WAITING)
-            place_told(wish, reply->reply->waiting);
+            wishes_told(wish, reply->reply->waiting);
         else
-            on_refused(wish);
+            wishes_refused(wish);
         return;
     }
     if (event->kind == CORE_EVENT_REQUEST && reply->peer == event->request.peer &&
@@ -433,7 +289,7 @@ static void on_publication(const char *topic, bool pauses)
     const char *const prefix = prefixes[pauses];
     if (strncmp(topic, prefix, strlen(prefix)) != 0)
         return;
-    const uint32_t resource = resource_of(topic + strlen(prefix));
+    const uint32_t resource = wishes_resource(topic + strlen(prefix));
     if (pauses && !all.paused[resource])
         all.paused_us[resource] = sim_now_us();
     all.paused[resource] = pauses;
@@ -465,12 +321,9 @@ void leases_step(const struct core_event *event, const struct core_update *updat
     if (event->kind == CORE_EVENT_REQUEST) {
         node = net_node(event->request.peer);
         if (event->request.request->body_case == SB__REQUEST__BODY_ACQUIRE && !is_stranger(update))
-            on_acquire(event, node);
-        else if (event->request.request->body_case == SB__REQUEST__BODY_WITHDRAW) {
-            struct wish *wish = find_claim(event->request.request->withdraw->claim);
-            if (wish != NULL)
-                wish->claim = 0;
-        }
+            wishes_asked(event, node);
+        else if (event->request.request->body_case == SB__REQUEST__BODY_WITHDRAW)
+            wishes_withdrawn(event->request.request->withdraw->claim);
     }
     // What a step grants counts as after the pauses that it ends and before those that it begins.
     for (size_t i = 0; i < update->publication_count; i++)
@@ -587,9 +440,9 @@ void leases_check(const struct node *node)
 
 void leases_check_end(void)
 {
-    for (size_t i = 0; i < RESOURCES_MAX; i++) {
+    for (size_t i = 0; i < WISHES_RESOURCES_MAX; i++) {
         if (all.paused[i] && sim_now_us() - all.paused_us[i] > (int64_t)PAUSE_MAX_MS * SIM_MS_US)
-            check_broken("I6", "a pause of %s goes on since %.0f s", all.resources[i],
+            check_broken("I6", "a pause of %s goes on since %.0f s", wishes_resource_name((uint32_t)i),
                          (double)(sim_now_us() - all.paused_us[i]) / SIM_SECOND_US);
     }
 }
