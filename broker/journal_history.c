@@ -1,32 +1,10 @@
 #include "broker/journal_history.h"
 
+#include "broker/stored.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const ProtobufCMessageDescriptor *const types[CORE_TABLE_COUNT] = {
-    [CORE_TABLE_META] = &sb__stored_meta__descriptor,
-    [CORE_TABLE_JOB] = &sb__stored_job__descriptor,
-    [CORE_TABLE_RUN] = &sb__stored_run__descriptor,
-    [CORE_TABLE_LEDGER] = &sb__stored_ledger_entry__descriptor,
-    [CORE_TABLE_OWNER] = &sb__stored_owner__descriptor,
-    [CORE_TABLE_LEASE] = &sb__stored_lease__descriptor,
-    [CORE_TABLE_HOLD] = &sb__stored_hold__descriptor,
-    [CORE_TABLE_ALERT] = &sb__stored_alert__descriptor,
-    [CORE_TABLE_RESOURCE] = &sb__stored_resource__descriptor,
-    [CORE_TABLE_FIGURES] = &sb__stored_figures__descriptor,
-    [CORE_TABLE_PAUSE] = &sb__stored_pause__descriptor,
-};
-
-static enum err unpack(enum core_table table, struct bytes value, ProtobufCMessage **ret, struct fault *fault)
-{
-    ProtobufCMessage *message = protobuf_c_message_unpack(types[table], NULL, value.size, value.data);
-    if (message == NULL)
-        return fault_set(fault, ERR_CORRUPT, "the journal holds a damaged entry of the kind %s",
-                         types[table]->short_name);
-    *ret = message;
-    return ERR_OK;
-}
 
 // A growing list of recovered records.
 struct recovered {
@@ -77,7 +55,7 @@ static enum err recover_table(struct store_txn *txn, enum core_table table, stru
     for (err = store_scan_seek(scan, (struct bytes){0}, &key, &value); err == ERR_OK;
          err = store_scan_next(scan, &key, &value)) {
         ProtobufCMessage *message = NULL;
-        err = unpack(table, value, &message, fault);
+        err = stored_read(table, value.data, value.size, &message, fault);
         if (err == ERR_OK && is_needed(table, message))
             err = add_recovered(list, table, key, message, fault);
         else if (err == ERR_OK)
@@ -154,7 +132,7 @@ static enum err collect(struct store_scan *scan, const struct core_read *read, P
     while (err == ERR_OK && count < read->limit && looked_at < READ_LOOKED_AT_MAX &&
            compare(key.data, key.size, read->from, read->from_size) >= 0) {
         ProtobufCMessage *message = NULL;
-        err = unpack(read->table, value, &message, fault);
+        err = stored_read(read->table, value.data, value.size, &message, fault);
         if (err != ERR_OK)
             break;
         const char *job = read->job == NULL ? NULL : subject_of(read->table, message);
@@ -236,7 +214,7 @@ static enum err find_doomed(struct store_txn *txn, enum core_table table, int64_
     for (err = store_scan_seek(scan, (struct bytes){0}, &key, &value);
          err == ERR_OK && doomed->count < PRUNE_BATCH; err = store_scan_next(scan, &key, &value)) {
         ProtobufCMessage *message = NULL;
-        err = unpack(table, value, &message, fault);
+        err = stored_read(table, value.data, value.size, &message, fault);
         if (err != ERR_OK)
             break;
         int64_t ended = ended_ms(table, message);

@@ -184,7 +184,7 @@ static void forget_lease(struct core *self, const Sb__StoredLease *stored)
 // goes: it would come back to life with its job.
 static void wait_out(struct core *self, struct resource *resource, const Sb__StoredLease *stored)
 {
-    const int64_t life = stored->ttl_ms + stored->delay_ms + stored->settle_ms;
+    const int64_t life = (int64_t)stored->ttl_ms + stored->delay_ms + stored->settle_ms;
     const int64_t until = self->boot_ms + life;
     resource->recovering_until = until > resource->recovering_until ? until : resource->recovering_until;
     self->ttl_before_ms = life > self->ttl_before_ms ? life : self->ttl_before_ms;
