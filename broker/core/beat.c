@@ -1,5 +1,6 @@
 // The beat repairs whatever was missed (I11): it repeats the state of every resource that is not simply open,
-// the last seq of each topic that changed lately, and the ticks of runs that nobody has taken.
+// the last seq of each topic that changed lately, and the ticks of runs that nobody has taken, or whose
+// turn nobody asks for any more.
 #include "broker/core/parts.h"
 
 // The last seq of each topic that changed within the last beats, the latest first, as many as a beat takes.
@@ -36,7 +37,8 @@ static void publish_beat(struct core *self)
     event->beat = beat;
 }
 
-// Due runs that nobody has taken are told again, the same run and attempt; those longest untold first.
+// Runs that nobody has taken, or asks for any more, are told again, the same run and attempt; those longest
+// untold first.
 static void repeat_ticks(struct core *self)
 {
     const struct link *last = self->due.prev;

@@ -101,6 +101,10 @@ Sb__Stage run_outcome_so_far(const struct run *run);
 void run_begin(struct core *self, struct job *job, int64_t slot_ms, Sb__Cause cause, const char *detail);
 void run_publish_tick(struct core *self, struct job *job);
 void run_stage(struct core *self, struct job *job, Sb__Stage stage);
+
+// Nobody asks for the turn of its open run any more: its service may have dropped it, and its tick is
+// repeated with each beat until somebody asks again.
+void run_tell_again(struct core *self, struct job *job);
 // Ends the open run with an outcome that is final.
 void run_end(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Result *result,
              const char *why);

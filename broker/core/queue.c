@@ -212,6 +212,8 @@ static bool advance(struct core *self, size_t index)
     if (is_asked)
         waiter_answer_waiting(self, waiter);
     if (!waiter->pending && self->boot_ms >= waiter->drop_boot) { // I7: a dead waiter blocks nobody
+        if (waiter->job != JOB_NONE)
+            run_tell_again(self, &self->jobs[waiter->job]);
         waiter_remove(self, index);
         resource_advance(self, resource);
         return true;

@@ -136,6 +136,12 @@ void run_stage(struct core *self, struct job *job, Sb__Stage stage)
     publish_run(self, job, run);
 }
 
+void run_tell_again(struct core *self, struct job *job)
+{
+    if (job->current.stage == SB__STAGE__STAGE_QUEUED) // else another wish of the same run was granted
+        list_append(&self->due, &job->due);
+}
+
 // The alerts that a run's outcome raises or clears.
 static void alert_outcome(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Result *result)
 {

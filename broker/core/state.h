@@ -117,7 +117,7 @@ struct job {
     int64_t known_since_ms;  // Unix ms since when the broker knows it: what never succeeded is as old as that
     uint32_t holds;          // that lie on it
     bool is_stale, is_hung;  // the alert was raised
-    struct link due;         // in core.due while nobody has taken its run
+    struct link due;         // in core.due while nobody asks for its run's turn
     uint64_t runs, failures; // counts, as in JobState
     uint32_t failing_in_a_row;
     uint64_t overlaps, skipped, coalesced, missed;
@@ -337,7 +337,7 @@ struct core {
     struct heap job_boot;     // and BOOTTIME
     uint32_t *touched;        // jobs whose deadlines may have changed in this step
     size_t touched_count;     // of them
-    struct link due;          // jobs whose run nobody has taken
+    struct link due;          // jobs whose runs' ticks are repeated
     struct link changed;      // topics that changed, the last one first
     uint64_t seq_removed;     // the greatest seq of a topic whose job was removed: new ones go on from it
     struct session *sessions; // a session's place is its number modulo sessions_max
