@@ -223,7 +223,7 @@ bool holds_of_job_end(struct core *self, uint32_t job)
             return false;
         hold_end(self, i);
     }
-    return true;
+    return update_has_room(self);
 }
 
 void holds_of_job_move(struct core *self, const struct job *job)

@@ -121,7 +121,7 @@ static void wind_down(struct core *self, struct job *job)
     if (!update_has_room(self))
         return;
     alerts_of_job_clear(self, job);
-    if (!holds_of_job_end(self, place) || !update_has_room(self))
+    if (!holds_of_job_end(self, place))
         return;
     leave_sessions(self, place);
     if (slots_leave(self, job->last_slot_ms))
@@ -197,7 +197,7 @@ static void look_at_clock(struct core *self)
 // Where each job that moved stands is stored now, each by itself, so META need not say it for all of them.
 static void settle_all(struct core *self)
 {
-    if (self->slots_told_ms == 0 || self->jobs_moved > 0 || self->stopping || !update_has_room(self))
+    if (self->slots_told_ms == 0 || self->jobs_moved > 0)
         return;
     self->slots_told_ms = 0;
     meta_store(self, false);
@@ -205,7 +205,7 @@ static void settle_all(struct core *self)
 
 static bool advance_due(struct core *self)
 {
-    while (!self->stopping) {
+    for (;;) {
         struct job *job = NULL;
         if (heap_first_time(&self->job_wall) <= self->wall_ms)
             job = &self->jobs[heap_first(&self->job_wall)];
@@ -222,11 +222,12 @@ static bool advance_due(struct core *self)
         jobs_look(self);
         look(self, job);
     }
-    return true;
 }
 
 bool jobs_advance(struct core *self)
 {
+    if (self->stopping)
+        return true;
     jobs_look(self);
     look_at_clock(self);
     const bool all = advance_due(self);

@@ -63,6 +63,8 @@ enum {
 };
 
 static_assert((int)ALERT_ID_SIZE <= (int)CORE_KEY_MAX, "an alert's name is its key");
+static_assert(LEASES_MAX + HOLDS_MAX + ROOM_A_JOB <= RECORDS_A_STEP,
+              "a start can delete every lease and hold that the journal has");
 static_assert(LEASES_MAX < RECORDS_A_STEP, "a clean stop stores every lease in one step");
 static_assert(RESOURCES_MAX * ROOM_A_JOB / 2 <= PUBLICATIONS_A_STEP / 2,
               "a reload changes every resource at once");

@@ -4,6 +4,11 @@
 
 #include "broker/core/state.h"
 
+// ---------------------------------------------------------------- core.c: the step
+
+// What a part did: not all of what was due for want of room, so that the next step goes on at once.
+void step_did(struct core *self, bool all);
+
 // ---------------------------------------------------------------- update.c: what a step gives
 
 // Zeroed memory until the next step.
@@ -215,7 +220,7 @@ const struct hold *hold_of_job(const struct core *self, const struct job *job);
 const struct hold *hold_of_resource(const struct core *self, const struct resource *resource,
                                     bool for_orders);
 const char *hold_text(struct core *self, const struct hold *hold);
-// Ends those of a job that leaves the config; false if not all had room.
+// Ends those of a job that leaves the config; false if not all had room, or none is left.
 bool holds_of_job_end(struct core *self, uint32_t job);
 void holds_of_job_move(struct core *self, const struct job *job);
 void hold_recover(struct core *self, const Sb__Hold *message);

@@ -93,7 +93,8 @@ static void recover_job(struct core *self, const struct core_record *record)
                                   .slot_ms = stored->lost_slot_ms,
                                   .due_ms = stored->lost_due_ms,
                                   .attempt = stored->lost_attempt,
-                                  .cause = stored->lost_cause};
+                                  .cause = stored->lost_cause,
+                                  .failing = stored->lost_failing};
     recover_last(self, job, stored->last);
 }
 
@@ -308,6 +309,19 @@ static const ProtobufCMessage *find_meta(const struct core_event *event)
     return NULL;
 }
 
+// Takes what the journal has of leases and holds; all that has no place any more is deleted at once, and has
+// room for that, as they come before what can wait for the next start.
+static void recover_stops(struct core *self, const struct core_event *event)
+{
+    for (size_t i = 0; i < event->start.count; i++) {
+        const ProtobufCMessage *value = event->start.records[i].value;
+        if (event->start.records[i].table == CORE_TABLE_LEASE)
+            recover_lease(self, (const Sb__StoredLease *)value);
+        else if (event->start.records[i].table == CORE_TABLE_HOLD)
+            recover_hold(self, (const Sb__StoredHold *)value);
+    }
+}
+
 void recover_start(struct core *self, const struct core_event *event)
 {
     assert(!self->started);
@@ -318,14 +332,13 @@ void recover_start(struct core *self, const struct core_event *event)
     random_init(&self->random, event->start.entropy);
     self->next_beat = self->boot_ms + self->config.beat_ms;
     recover_meta(self, (const Sb__StoredMeta *)find_meta(event));
+    recover_stops(self, event);
     for (size_t i = 0; i < event->start.count; i++) {
         const ProtobufCMessage *value = event->start.records[i].value;
         switch (event->start.records[i].table) {
         case CORE_TABLE_JOB: recover_job(self, &event->start.records[i]); break;
         case CORE_TABLE_RUN: recover_open_run(self, (const Sb__StoredRun *)value); break;
         case CORE_TABLE_OWNER: recover_owner(self, (const Sb__StoredOwner *)value); break;
-        case CORE_TABLE_LEASE: recover_lease(self, (const Sb__StoredLease *)value); break;
-        case CORE_TABLE_HOLD: recover_hold(self, (const Sb__StoredHold *)value); break;
         case CORE_TABLE_ALERT: recover_alert(self, (const Sb__StoredAlert *)value); break;
         case CORE_TABLE_RESOURCE: recover_resource(self, (const Sb__StoredResource *)value); break;
         case CORE_TABLE_FIGURES: recover_figures(self, &event->start.records[i]); break;

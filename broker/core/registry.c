@@ -227,7 +227,7 @@ static void lose_unlisted_runs(struct core *self, const Sb__Hello *hello)
         run->is_unknown = !lists_run(hello, run->number);
         job_touch(self, job);
     }
-    self->is_behind = !jobs_advance(self) || self->is_behind;
+    step_did(self, jobs_advance(self));
 }
 
 static void fill_session(struct core *self, struct session *session, uint64_t peer, const Sb__Hello *hello)
@@ -309,7 +309,7 @@ void session_goodbye(struct core *self, uint64_t peer, struct session *session, 
 {
     (void)reply_add(self, peer, request->id, SB__CODE__CODE_OK, NULL);
     session_end(self, session);
-    self->is_behind = !route_advance(self) || self->is_behind;
+    step_did(self, route_advance(self));
 }
 
 void sessions_expire(struct core *self)
@@ -338,5 +338,5 @@ void sessions_lose_peer(struct core *self, uint64_t peer)
             waiter->drop_boot = self->boot_ms + waiter_silence_ms(waiter);
         }
     }
-    self->is_behind = !route_advance(self) || self->is_behind;
+    step_did(self, route_advance(self));
 }

@@ -154,8 +154,10 @@ static void take(struct core *self, const struct core_config *config)
     take_resources(self, config);
     take_jobs(self, config);
     life_keep(self);
-    if (self->jobs_moved > 0 && self->slots_told_ms < self->wall_ms)
-        self->slots_told_ms = self->wall_ms; // stored with the answer, as some jobs' places are not
+    // Stored with the answer, as some jobs' places are not.
+    const bool is_later = self->wall_ms > self->slots_told_ms;
+    if (self->jobs_moved > 0 && is_later) // GCOVR_EXCL_BR_LINE: the clock was set back, and no number left
+        self->slots_told_ms = self->wall_ms;
     meta_store(self, false);
     self->terms_update = self->update_number;
     for (uint32_t i = 0; i < self->resource_count; i++)

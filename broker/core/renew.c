@@ -131,7 +131,7 @@ static struct lease *take_over(struct core *self, const struct session *session,
     text_copy(lease->reason, sizeof lease->reason, renew->reason);
     if (!shared)
         pause_goes_on(self, resource);
-    if (lease->settle_ms > resource->config.grant_delay_ms && !shared)
+    if (!shared && lease->settle_ms > resource->config.grant_delay_ms)
         lease_store(self, lease);
     run_goes_on(self, session, lease);
     return lease;

@@ -142,17 +142,22 @@ void run_tell_again(struct core *self, struct job *job)
         list_append(&self->due, &job->due);
 }
 
-// The alerts that a run's outcome raises or clears.
+static void forget_stale(struct core *self, struct job *job)
+{
+    if (!job->is_stale || self->wall_ms >= job_stale_ms(job))
+        return;
+    alert_clear(self, ALERT_STALE, job->name);
+    job->is_stale = false;
+}
+
+// The alerts that the last run's outcome raises or clears.
 static void alert_outcome(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Result *result)
 {
     if (outcome == SB__STAGE__STAGE_SUCCEEDED) {
         alert_clear(self, ALERT_FAILING, job->name);
         alert_clear(self, ALERT_REJECTS, job->name);
     }
-    if (job->is_stale && self->wall_ms < job_stale_ms(job)) {
-        alert_clear(self, ALERT_STALE, job->name);
-        job->is_stale = false;
-    }
+    forget_stale(self, job);
     if (job->failing_in_a_row >= FAILING_RUNS)
         alert_raise(self, ALERT_FAILING, job->name,
                     arena_print(self, "%" PRIu32 " runs in a row failed, the last one: %s",
@@ -167,34 +172,38 @@ static void alert_outcome(struct core *self, struct job *job, Sb__Stage outcome,
         alert_clear(self, ALERT_WITHHELD, job->name);
 }
 
+// Keeps what a good run measured, and how old the data are now.
+static void count_success(struct core *self, struct job *job, const Sb__Result *result)
+{
+    // What waited to be reported is as old as it is.
+    const bool says_when = result->ended_ms > 0 && result->ended_ms < self->wall_ms;
+    const int64_t ended_ms = says_when ? result->ended_ms : self->wall_ms;
+    const bool says_both = result->ended_ms >= result->started_ms && result->started_ms > 0;
+    job->last_success_ms = ended_ms > job->last_success_ms ? ended_ms : job->last_success_ms;
+    histogram_add(&job_figures(self, job)->duration, says_both ? result->ended_ms - result->started_ms : 0);
+    job->seen += result->seen;
+    job->unchanged += result->unchanged;
+}
+
 // Keeps the figures of a run that has ended.
 static void count_outcome(struct core *self, struct job *job, Sb__Stage outcome, const Sb__Result *result)
 {
     job->runs += outcome != SB__STAGE__STAGE_MISSED ? 1 : 0;
     if (outcome == SB__STAGE__STAGE_SUCCEEDED) {
-        // What waited to be reported is as old as it is.
-        const bool says_when = result != NULL && result->ended_ms > 0 && result->ended_ms < self->wall_ms;
-        const int64_t ended_ms = says_when ? result->ended_ms : self->wall_ms;
-        job->last_success_ms = ended_ms > job->last_success_ms ? ended_ms : job->last_success_ms;
-        job->failing_in_a_row = 0;
+        assert(result != NULL); // it said that it is good
+        count_success(self, job, result);
+        job->failing_in_a_row = job->lost.failing = 0;
     } else if (outcome == SB__STAGE__STAGE_MISSED) {
         job->missed++;
     } else {
         job->failures++;
         job->failing_in_a_row++;
+        job->lost.failing = outcome == SB__STAGE__STAGE_LOST ? job->failing_in_a_row : job->lost.failing;
     }
     alert_outcome(self, job, outcome, result);
     if (outcome == SB__STAGE__STAGE_MISSED)
         return;
-    struct figures *figures = job_figures(self, job);
-    if (result != NULL && outcome == SB__STAGE__STAGE_SUCCEEDED) {
-        histogram_add(&figures->duration, result->ended_ms >= result->started_ms && result->started_ms > 0
-                                              ? result->ended_ms - result->started_ms
-                                              : 0);
-        job->seen += result->seen;
-        job->unchanged += result->unchanged;
-    }
-    histogram_add(&figures->queued, (int64_t)job->last.queued_ms);
+    histogram_add(&job_figures(self, job)->queued, (int64_t)job->last.queued_ms);
     figures_store(self, job);
 }
 
@@ -261,8 +270,8 @@ bool run_waits_for_slot(const struct job *job)
 bool run_end_untaken(struct core *self, struct job *job)
 {
     const struct run *run = &job->current;
-    const bool is_slots_own = run->slot_ms != 0 && run->attempt == 1;
-    if (run->number == 0 || run->stage != SB__STAGE__STAGE_DUE || run->retry_boot != 0 ||
+    const bool is_slots_own = run->slot_ms != 0 && run->attempt == 1 && !run->was_queued;
+    if (run->number == 0 || run->stage != SB__STAGE__STAGE_DUE ||
         (!is_slots_own && self->boot_ms - run->due_boot < job->terms.every_ms))
         return false; // what became due a moment ago has a whole `every` to be taken
     alert_raise(self, ALERT_NO_SERVICE, job->name, "no service took its run by the next slot");
@@ -348,7 +357,21 @@ void run_advance(struct core *self, struct job *job)
         further_begin(self, job);
 }
 
-// A run that counted as LOST was done after all: its outcome is mended, once.
+// The failures in a row that end with a run that was good after all are none; those that came since stand,
+// and so does what the last run's own outcome says.
+static void mend_alerts(struct core *self, struct job *job, const struct lost_run *lost,
+                        const Sb__Result *result)
+{
+    job->failing_in_a_row -= lost->failing;
+    if (job->last.number == lost->number)
+        alert_outcome(self, job, SB__STAGE__STAGE_SUCCEEDED, result);
+    forget_stale(self, job);
+    if (job->failing_in_a_row < FAILING_RUNS)
+        alert_clear(self, ALERT_FAILING, job->name);
+}
+
+// A run that counted as LOST was done after all: its outcome is mended, once. It was counted, and how long it
+// waited for its turns.
 static void mend(struct core *self, struct job *job, const Sb__Result *result)
 {
     const struct lost_run lost = job->lost;
@@ -361,13 +384,14 @@ static void mend(struct core *self, struct job *job, const Sb__Result *result)
                          .stage = SB__STAGE__STAGE_SUCCEEDED,
                          .ended_ms = self->wall_ms};
     job->lost = (struct lost_run){0};
-    job->failures -= job->failures > 0 ? 1 : 0;
-    job->runs -= job->runs > 0 ? 1 : 0; // counted anew
+    job->failures--;
     if (is_last) {
         job->last.stage = SB__STAGE__STAGE_SUCCEEDED;
         keep_result(job, result);
     }
-    count_outcome(self, job, SB__STAGE__STAGE_SUCCEEDED, result);
+    count_success(self, job, result);
+    mend_alerts(self, job, &lost, result);
+    figures_store(self, job);
     if (lost.slot_ms != 0)
         ledger_write(self, job->name, lost.slot_ms, 1, SB__STAGE__STAGE_SUCCEEDED, lost.number,
                      lost.due_ms - lost.slot_ms, "reported late");

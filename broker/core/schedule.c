@@ -54,6 +54,7 @@ void job_store(struct core *self, struct job *job)
     stored->lost_due_ms = job->lost.due_ms;
     stored->lost_attempt = job->lost.attempt;
     stored->lost_cause = job->lost.cause;
+    stored->lost_failing = job->lost.failing;
     stored->known_since_ms = job->known_since_ms;
     record_add(self, CORE_TABLE_JOB, job->name, strlen(job->name), &stored->base);
     schedule_settle(self, job);

@@ -68,6 +68,7 @@ struct run {
     int64_t began_boot;   // BOOTTIME of the attempt's first grant; 0: none yet
     Sb__Stage before;     // how the attempt before ended
     bool is_unknown;      // its service does not know it any more: it is lost
+    bool was_queued; // its slot came while another run was under way: its time is from when it became due
     char service[NAME_MAX_SIZE + 1];
     char detail[TEXT_MAX_SIZE + 1];
     char why[TEXT_MAX_SIZE + 1]; // of its last attempt's end, unless it was good
@@ -79,6 +80,7 @@ struct lost_run {
     int64_t slot_ms, due_ms;
     uint32_t attempt;
     Sb__Cause cause;
+    uint32_t failing; // failing_in_a_row as of it; 0: a good run came since
 };
 
 // How long a job's runs took. They lie beside the jobs, at the same places: what never ran takes no memory of

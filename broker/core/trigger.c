@@ -50,6 +50,7 @@ bool further_take_slot(struct core *self, struct job *job, int64_t slot_ms)
         (void)added;
     }
     job->further.slot_ms = slot_ms;
+    job->further.was_queued = true;
     job->further.quiet_boot = 0;
     run_store(self, job, &job->further);
     return true;

@@ -321,14 +321,25 @@ Sb__State *view_welcome(struct core *self, const struct session *session)
     return state;
 }
 
-// All jobs, in the order of the config, after the one named; or one.
-static void add_jobs(struct core *self, Sb__State *state, const Sb__Snapshot *snapshot)
+// The place from which a page goes on that follows a job, be it one that left the config since the page
+// before: its name stands there until another job takes the place. Past job_count: it is not known any more.
+static size_t place_after(const struct core *self, const char *name)
+{
+    const struct job *job = job_find(self, name);
+    size_t place = job != NULL ? job_index(self, job) : 0;
+    while (job == NULL && place < self->job_count &&
+           (self->jobs[place].presence != JOB_ABSENT || strcmp(self->jobs[place].name, name) != 0))
+        place++;
+    return place + 1;
+}
+
+// All jobs, in the order of their places, from `first` on; or one.
+static void add_jobs(struct core *self, Sb__State *state, const Sb__Snapshot *snapshot, size_t first)
 {
     const size_t limit =
         snapshot->limit > 0 && snapshot->limit < SNAPSHOT_JOBS ? snapshot->limit : SNAPSHOT_JOBS;
-    const struct job *after = snapshot->after[0] != '\0' ? job_find(self, snapshot->after) : NULL;
     state->jobs = arena_take(self, limit * sizeof(void *));
-    for (size_t i = after != NULL ? job_index(self, after) + 1U : 0; i < self->job_count; i++) {
+    for (size_t i = first; i < self->job_count; i++) {
         if (self->jobs[i].presence == JOB_ABSENT ||
             (snapshot->job[0] != '\0' && strcmp(snapshot->job, self->jobs[i].name) != 0))
             continue;
@@ -407,13 +418,16 @@ static void add_alerts(struct core *self, Sb__State *state, const char *job)
 void view_snapshot(struct core *self, uint64_t peer, const Sb__Request *request)
 {
     const Sb__Snapshot *snapshot = request->snapshot;
-    if (snapshot->job[0] != '\0' && job_find(self, snapshot->job) == NULL) {
-        (void)reply_add(self, peer, request->id, SB__CODE__CODE_NOT_FOUND,
-                        arena_print(self, "no job is called \"%s\"", snapshot->job));
+    const size_t first = snapshot->after[0] != '\0' ? place_after(self, snapshot->after) : 0;
+    const bool is_lost = first > self->job_count; // to begin anew by itself could go on without end
+    if (is_lost || (snapshot->job[0] != '\0' && job_find(self, snapshot->job) == NULL)) {
+        (void)reply_add(
+            self, peer, request->id, SB__CODE__CODE_NOT_FOUND,
+            arena_print(self, "no job is called \"%s\"", is_lost ? snapshot->after : snapshot->job));
         return;
     }
     Sb__State *state = view_state(self);
-    add_jobs(self, state, snapshot);
+    add_jobs(self, state, snapshot, first);
     if (snapshot->job[0] == '\0')
         add_services(self, state);
     if (snapshot->after[0] == '\0') {

@@ -10,7 +10,7 @@ enum {
     SERVICES = JOBS / RIG_SESSION_JOBS,
     VERY_MANY_JOBS = 4200, // more topics than a beat repeats
     LEASES = 1024,         // that can be held at once
-    MOVED_JOBS = 3000,     // more than a step can store
+    MOVED_JOBS = 4200,     // more than two steps can store
     ORDERS = 3000,
     ORDER = 100000,
     CALLS = 40000,
@@ -398,6 +398,7 @@ static void a_reload_that_was_answered_holds_over_a_kill_though_not_every_job_wa
     struct rig *self = *state;
     start_journal(self);
     (void)rig_reload(self);
+    core_check(self->core);
     const size_t places = commit(self);
     rig_start_only(self);
     (void)commit(self);
@@ -435,6 +436,46 @@ static void a_reload_waits_for_a_step_that_the_slots_before_it_have_not_half_fil
     assert_non_null(self->update.reload);
     assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
     assert_int_equal(self->records[CORE_TABLE_JOB] - entries, DUE + JOBS);
+    core_check(self->core);
+}
+
+static void a_reload_waits_for_a_step_that_tells_of_very_much_too(void **state)
+{
+    enum { DUE = 300, EVERY_MS = 3600000 };
+    struct rig *self = *state;
+    start(self, DUE);
+    for (size_t i = 0; i < DUE; i++)
+        self->jobs[i].every_ms = EVERY_MS;
+    rig_start(self);
+    rig_pass(self, 2 * EVERY_MS - self->wall_ms % EVERY_MS - 1);
+    self->boot_ms++;
+    self->wall_ms++;
+    assert_null(rig_reload(self)); // nobody took the runs: each is missed, and the next is due
+    rig_tick(self, 0);
+    assert_non_null(self->update.reload);
+    assert_int_equal(rig_reload(self)->code, SB__CODE__CODE_OK);
+}
+
+// Nobody is to be answered whose reload, by a signal, another one came before.
+static void a_reload_that_comes_while_another_waits_takes_its_place(void **state)
+{
+    enum { EVERY_MS = 3600000 };
+    struct rig *self = *state;
+    start(self, VERY_MANY_JOBS);
+    for (size_t i = 0; i < VERY_MANY_JOBS; i++)
+        self->jobs[i].every_ms = EVERY_MS;
+    rig_start(self);
+    rig_pass(self, 2 * EVERY_MS - self->wall_ms % EVERY_MS - 1);
+    self->boot_ms++;
+    self->wall_ms++;
+    struct core_event event = {.kind = CORE_EVENT_RELOAD, .reload = {.config = &self->config}};
+    for (uint64_t peer = 0; peer <= 2; peer++) {
+        event.reload.wish = (struct core_reload_wish){.peer = peer, .request = peer};
+        rig_step(self, &event);
+        assert_int_equal(self->update.reply_count, peer == 2 ? 1 : 0);
+    }
+    assert_int_equal(self->update.replies[0].peer, 1);
+    assert_int_equal(self->update.replies[0].reply->code, SB__CODE__CODE_BUSY);
 }
 
 static void a_reload_past_the_room_is_refused_and_changes_nothing(void **state)
@@ -486,6 +527,8 @@ int main(void)
         RIG_TEST(a_reload_that_moves_more_jobs_than_a_step_can_store_goes_on_with_them_in_the_next),
         RIG_TEST(a_reload_that_was_answered_holds_over_a_kill_though_not_every_job_was_stored),
         RIG_TEST(a_reload_waits_for_a_step_that_the_slots_before_it_have_not_half_filled),
+        RIG_TEST(a_reload_waits_for_a_step_that_tells_of_very_much_too),
+        RIG_TEST(a_reload_that_comes_while_another_waits_takes_its_place),
         RIG_TEST(a_reload_past_the_room_is_refused_and_changes_nothing),
         RIG_TEST(who_asks_for_a_reload_is_answered_when_the_config_was_read),
     };

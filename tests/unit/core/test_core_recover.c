@@ -263,6 +263,8 @@ static void a_lease_that_nobody_can_have_had_is_not_taken_over(void **state)
     wish.resource = rig_text("crm"); // where the job has no turns
     refuses(self, &sync, wish, OLD_TOKEN);
     assert_int_equal(rig_renew(self, &sync, good, OLD_TOKEN)->code, SB__CODE__CODE_OK);
+    // Its claim stands for that lease now.
+    assert_int_equal(rig_renew(self, &sync, good, OLD_TOKEN + 1)->code, SB__CODE__CODE_LEASE_LOST);
     assert_int_equal(rig_resource(self, ERP)->shared, 1);
 }
 
@@ -372,6 +374,7 @@ static void a_run_that_was_lost_before_the_start_is_mended_in_the_ledger(void **
     Sb__StoredJob job = SB__STORED_JOB__INIT;
     job.job = rig_text("prices");
     job.lost_run = RUN;
+    job.runs = job.failures = job.failing_in_a_row = job.lost_failing = 1;
     job.lost_slot_ms = self->wall_ms - 1200000;
     job.lost_due_ms = job.lost_slot_ms + 5;
     job.lost_attempt = 2;

@@ -73,7 +73,9 @@ static void the_guard_waits_for_nobody_who_has_gone(void **state)
     assert_null(rig_acquire(self, &self->order, next));
     rig_release(self, &self->order, token, false);
     assert_int_equal(rig_resource(self, ERP)->token, 0); // the sync's turn, when it asks again
-    rig_pass(self, 2100);                                // it does not
+    assert_null(rig_acquire(self, &self->order, next));  // which an order's asking does not change
+    assert_int_equal(rig_resource(self, ERP)->token, 0);
+    rig_pass(self, 2100); // it does not
     assert_int_not_equal(rig_resource(self, ERP)->token, 0);
 }
 
