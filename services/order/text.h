@@ -21,7 +21,7 @@ SB_MUST_CHECK
 enum err text_check_key(const char *key, struct fault *fault);
 
 // Whether a text can be an order: a JSON object of at most BOOK_BODY_MAX bytes, without a field `reference`.
-// ERR_INVALID, ERR_NO_MEMORY.
+// ERR_INVALID, also where memory is short: json-c does not tell that apart.
 SB_MUST_CHECK
 enum err text_check_order(const char *body, struct fault *fault);
 
