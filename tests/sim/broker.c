@@ -12,6 +12,7 @@
 #include "tests/sim/ledger.h"
 #include "tests/sim/net.h"
 #include "tests/sim/repeats.h"
+#include "tests/sim/waits.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -219,6 +220,7 @@ static void step(struct core_event *event)
         return;
     leases_step(event, &update, core_update_number(broker.core));
     repeats_step(event, &update);
+    waits_step(event, &update);
     carry_out(&update);
     (void)node_falls(broker.node, FALLS_PPM);
 }
@@ -361,6 +363,7 @@ static void start(struct node *node)
     node->handler = &handler;
     leases_broker_started();
     repeats_init();
+    waits_init();
     struct core_event event = {.kind = CORE_EVENT_START};
     size_t count = 0;
     struct core_record *records = disk_recover(&broker.disk, &count);

@@ -35,6 +35,7 @@ struct lease {
     bool given_back;   // its holder has done with it, and says so
     int64_t lost_us;   // true time at which its holder took it for over; 0: it does not
     bool released;     // that has reached the broker
+    bool in_time;      // before its end: nothing is waited for any more
     bool revoked;      // its renewals are refused
 };
 
@@ -95,6 +96,16 @@ static int64_t larger(int64_t one, int64_t other)
 static bool is_over(const struct lease *lease)
 {
     return lease->released || now_ms() >= free_ms(lease);
+}
+
+uint64_t leases_idle_wish(int64_t boot_ms)
+{
+    for (size_t i = 0; i < LEASES_MAX; i++) {
+        const struct lease *lease = &all.leases[i];
+        if (lease->token != 0 && !(lease->released && lease->in_time) && boot_ms < free_ms(lease))
+            return 0;
+    }
+    return wishes_first(boot_ms);
 }
 
 // ---------------------------------------------------------------- grants
@@ -159,7 +170,7 @@ static void on_granted(const struct core_event *event, struct wish *wish, const 
     } else if (lease->claim != wish->claim) {
         check_broken("I3", "token %" PRIu64 " was given to two claims", granted->token);
     }
-    lease->released = false; // nobody was told of it before, or its holder asks again
+    lease->released = lease->in_time = false; // nobody was told of it before, or its holder asks again
     lease->update = update;
     lease->life = sim->broker->life;
     lease->end_ms = larger(lease->end_ms, end_ms);
@@ -178,7 +189,7 @@ static void on_renewed(const struct core_event *event, const Sb__Renewed *renewe
         check_broken("I4", "lease %" PRIu64 " was renewed after it was revoked", lease->token);
     // A renewal that comes after what gave the lease back, while the broker recovers, brings it to life
     // again: nobody works under it, and it ends by itself.
-    lease->released = false;
+    lease->released = lease->in_time = false;
     // One that is taken over has the delay of the config by then.
     const struct config_resource *config = config_of(lease->resource);
     if (lease->life != sim->broker->life && config != NULL && config->grant_delay_ms < lease->delay_ms)
@@ -214,8 +225,10 @@ static void release_claim(uint64_t claim, bool done)
     for (size_t i = 0; i < LEASES_MAX; i++) {
         struct lease *lease = &all.leases[i];
         if (lease->claim == claim && lease->token != 0 &&
-            (done || now_ms() <= lease->end_ms + lease->delay_ms))
+            (done || now_ms() <= lease->end_ms + lease->delay_ms)) {
             lease->released = true;
+            lease->in_time = now_ms() <= lease->end_ms;
+        }
     }
 }
 
@@ -298,6 +311,7 @@ static void on_publication(const char *topic, bool pauses)
 void leases_broker_started(void)
 {
     memset(all.paused, 0, sizeof all.paused);
+    wishes_broker_started(now_ms());
 }
 
 void leases_broker_ended(uint64_t durable)

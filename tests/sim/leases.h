@@ -31,6 +31,10 @@ void leases_given_back(const struct node *node, uint64_t claim);
 // Whether the node has a lease, as far as it was told.
 bool leases_in_hand(const struct node *node);
 
+// The claim of an exclusive wish that is asked for again and again while nobody has a lease, by the broker's
+// BOOTTIME; 0: there is none.
+uint64_t leases_idle_wish(int64_t boot_ms);
+
 // Looks at what the node believes to hold now.
 void leases_check(const struct node *node);
 

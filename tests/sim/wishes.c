@@ -10,18 +10,25 @@
 enum {
     WISHES_MAX = 256,
     RESOURCE_NAME_MAX = 64,
-    GIVEN_UP_MS = 60 * 1000, // one that was not asked for in so long is a wish no more
+    RETURN_MAX_MS = 110 * 1000, // a little less than what the broker waits for those who were in line
+    GIVEN_UP_MS = 60 * 1000,    // one that was not asked for in so long is a wish no more
 };
 
 static struct {
     struct wish wishes[WISHES_MAX];
     char resources[WISHES_RESOURCES_MAX][RESOURCE_NAME_MAX];
-    uint64_t words; // asks and answers up to now
+    uint64_t words;     // asks and answers up to now
+    int64_t started_ms; // when the broker's life began
 } all;
 
 void wishes_init(void)
 {
     memset(&all, 0, sizeof all);
+}
+
+void wishes_broker_started(int64_t boot_ms)
+{
+    all.started_ms = boot_ms;
 }
 
 uint32_t wishes_resource(const char *name)
@@ -87,13 +94,17 @@ void wishes_asked(const struct core_event *event, struct node *node)
     struct wish *wish = find_claim(acquire->claim);
     if (wish == NULL)
         wish = vacant(event->boot_ms);
+    // Who comes back to a broker that has just started has the old place in the line by the ticket.
+    const bool returns = wish->claim != 0 && wish->life != sim->broker->life && acquire->ticket != 0 &&
+                         acquire->ticket == wish->ticket && event->boot_ms - all.started_ms <= RETURN_MAX_MS;
     if (wish->claim == 0 || wish->life != sim->broker->life)
         *wish =
             (struct wish){.claim = acquire->claim,
                           .ticket = acquire->ticket,
                           .entered = ++all.words,
                           .until_ms = acquire->wait_ms > 0 ? event->boot_ms + acquire->wait_ms : INT64_MAX};
-    wish->unsure = wish->unsure || !is_waiting(wish, event->boot_ms);
+    wish->returns = returns;
+    wish->unsure = !returns && (wish->unsure || !is_waiting(wish, event->boot_ms));
     wish->peer = event->request.peer;
     wish->id = event->request.request->id;
     wish->exclusive = acquire->mode == SB__MODE__MODE_EXCLUSIVE;
@@ -108,6 +119,9 @@ void wishes_asked(const struct core_event *event, struct node *node)
 
 void wishes_told(struct wish *self, const Sb__Waiting *waiting)
 {
+    if (self->returns && waiting->ticket != self->ticket)
+        check_broken("I7", "claim %" PRIx64 " came back to its ticket %" PRIu64 " and has %" PRIu64 " now",
+                     self->claim, self->ticket, waiting->ticket);
     self->ticket = waiting->ticket;
     self->told = ++all.words;
     self->entered = all.words + 1; // it has no place if that is 0, until it asks again
@@ -137,6 +151,16 @@ void wishes_forget(const struct node *node)
         if (all.wishes[i].node == node)
             all.wishes[i].claim = 0;
     }
+}
+
+uint64_t wishes_first(int64_t boot_ms)
+{
+    for (size_t i = 0; i < WISHES_MAX; i++) {
+        const struct wish *wish = &all.wishes[i];
+        if (wish->exclusive && !wish->unsure && is_waiting(wish, boot_ms))
+            return wish->claim;
+    }
+    return 0;
 }
 
 // Whether one had its place before the other asked for one. Their tickets tell, once they are known.

@@ -22,12 +22,16 @@ struct wish {
     uint64_t told;     // number of the answer that said so
     uint64_t entered;  // number of the ask that put it into the line, if its place is not known
     bool unsure;       // it may have lost that place by its silence
+    bool returns;      // it has that place from a life of the broker before
     int64_t settle_ms; // that the lease is to have
     struct node *node; // that asked
 };
 
 // Forgets all, at the beginning of a world.
 void wishes_init(void);
+
+// The broker begins a life, at this time of its clock: nobody has asked it for anything yet.
+void wishes_broker_started(int64_t boot_ms);
 
 // The number of a resource, by which the others know it, and its name.
 uint32_t wishes_resource(const char *name);
@@ -50,5 +54,8 @@ void wishes_forget(const struct node *node);
 // It gets an exclusive lease now: I7, nobody who asked for the ERP before waits longer. Shared ones have no
 // line.
 void wishes_check_line(const struct wish *self, int64_t boot_ms);
+
+// The claim of an exclusive wish that is asked for again and again and has its place; 0: there is none.
+uint64_t wishes_first(int64_t boot_ms);
 
 #endif
