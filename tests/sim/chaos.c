@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { CUT_MAX_S = 120, FREEZE_MAX_S = 60, DOWN_MAX_MS = 20000, JUMP_MAX_S = 2 * 3600 };
+enum { CUT_MAX_S = 120, FREEZE_MAX_S = 60, DOWN_MAX_MS = 20000, JUMP_MAX_S = 2 * 3600, SILENT_PPM = 300000 };
 
 static struct {
     struct setup *setup; // the world's
@@ -104,8 +104,10 @@ void chaos_begin(struct setup *setup)
 
 void chaos_heal(void)
 {
-    sim_trace("all faults end");
+    sim->silent = sim_chance(SILENT_PPM);
+    sim_trace("all faults end%s", sim->silent ? ", but for publications: none arrives" : "");
     sim->faults = 0;
+    sim->healed_us = sim_now_us();
     for (size_t i = 0; i < sim->node_count; i++) {
         sim->nodes[i].link.mute_until_us = 0;
         sim->nodes[i].link.deaf_until_us = 0;

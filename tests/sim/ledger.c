@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { JOBS_MAX = 64, GRIDS_MAX = 8, LATE_MS = 60000 };
+enum { BEATS_MAX = 5, SETTLED_MS = 5 * 60 * 1000 };
 
 // Records of what was decided before a change of the config come at most so much later.
 static const int64_t COMMIT_US = INT64_C(10) * SIM_SECOND_US;
@@ -233,6 +234,19 @@ static void note_run(const struct core_record *record)
         (void)add_place(job, run->slot_ms, run->number);
 }
 
+// Nobody took a run until the next slot, although its service lives and hears of it by its own asking, if not
+// by the tick: that takes a few beats (I6, and I11 where no publication arrives).
+static void check_missed(const struct job *job, const Sb__LedgerEntry *entry)
+{
+    const int64_t every_ms = job->grid_count > 0 ? job->grids[0].every_ms : 0;
+    const bool settled =
+        sim->healed_us != INT64_MAX && sim_now_us() - sim->healed_us > (SETTLED_MS + every_ms) * SIM_MS_US;
+    if (!settled || !job->configured || strcmp(entry->why, "no service took it") != 0 ||
+        every_ms < BEATS_MAX * (int64_t)sim->config->broker.beat_ms)
+        return;
+    check_broken("I6", "job %s slot %" PRId64 ": no service took its run", job->name, entry->slot_ms);
+}
+
 static void note_outcome(const struct core_record *record)
 {
     if (record->value == NULL) {
@@ -257,6 +271,8 @@ static void note_outcome(const struct core_record *record)
         place->mended = mends;
     }
     place->outcome = entry->outcome;
+    if (entry->outcome == SB__STAGE__STAGE_MISSED)
+        check_missed(job, entry);
     if (entry->slots == 0 || (entry->slots > 1 && entry->run != 0))
         check_broken("I1", "job %s slot %" PRId64 ": run %" PRIu64 " has %" PRIu64 " slots", job->name,
                      entry->slot_ms, entry->run, entry->slots);

@@ -88,6 +88,8 @@ struct sim {
     size_t node_count;
     struct node *broker;  // one of them
     struct node *current; // who is at work; NULL: the world itself
+    int64_t healed_us;    // when the last faults ended; INT64_MAX: they may still happen
+    bool silent;          // since then no publication reaches anybody: all must be well all the same (I11)
     bool over;            // the world ends: nothing new begins
     bool failed;          // an invariant was broken
     char broken[16];      // which

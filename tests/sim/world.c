@@ -80,6 +80,7 @@ void world_run(const struct world_options *options, struct world_result *ret)
     sim = &world;
     sim->seed = options->seed;
     sim->faults = options->faults;
+    sim->healed_us = sim->faults != 0 ? INT64_MAX : 0;
     trace_begin(options->trace);
     random_init(&sim->random, options->seed);
     agenda_init(&sim->agenda);
