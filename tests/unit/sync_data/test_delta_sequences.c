@@ -3,7 +3,7 @@
 //
 //     test_delta_sequences [--seed S] [--seeds N]
 //
-// Without a seed it begins at one that nobody has chosen. With SYNCBUS_NIGHTLY=1 it runs 100 times as many.
+// Without a seed it begins at one that nobody has chosen. With SYNCBUS_NIGHTLY=1 it runs 30 times as many.
 #include "proto/base/random.h"
 #include "tests/unit/sync_data/delta_model.h"
 #include "tests/unit/sync_data/kill_at_write.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { STEPS = 30, SEEDS = 6, NIGHTLY_TIMES = 100, VALUES = 3, WRITES_MAX = 14 };
+enum { STEPS = 30, SEEDS = 6, NIGHTLY_TIMES = 30, VALUES = 3, WRITES_MAX = 14 };
 
 // One sequence.
 static struct {
