@@ -1,5 +1,9 @@
 #include "broker/stored.h"
 
+#include "proto/wire.h"
+
+#include <string.h>
+
 static const ProtobufCMessageDescriptor *const types[CORE_TABLE_COUNT] = {
     [CORE_TABLE_META] = &sb__stored_meta__descriptor,
     [CORE_TABLE_JOB] = &sb__stored_job__descriptor,
@@ -32,10 +36,13 @@ static bool is_sound_meta(const Sb__StoredMeta *meta)
            is_time(meta->slots_gone_ms) && is_time(meta->slots_told_ms);
 }
 
-// What a service said of its result is the core's to judge, as when it came.
+// Its words become those of a record, and its job's name the key of one: both have room for what came over
+// the wire. What a service said of its result is the core's to judge, as when it came.
 static bool is_sound_run(const Sb__RunState *run)
 {
-    return is_time(run->slot_ms) && is_time(run->due_ms) && is_time(run->ended_ms);
+    return strlen(run->job) <= WIRE_NAME_MAX && strlen(run->service) <= WIRE_TEXT_MAX &&
+           strlen(run->detail) <= WIRE_TEXT_MAX && is_time(run->slot_ms) && is_time(run->due_ms) &&
+           is_time(run->ended_ms);
 }
 
 static bool is_sound_job(const Sb__StoredJob *job)

@@ -1,4 +1,5 @@
 #include "broker/stored.h"
+#include "proto/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +7,7 @@
 
 #include <cmocka.h>
 
-enum { ROOM = 256 };
+enum { ROOM = 2048 };
 
 static enum err read_again(enum core_table table, const ProtobufCMessage *value)
 {
@@ -66,6 +67,29 @@ static void a_life_that_no_config_allows_is_damage_and_so_is_an_epoch(void **sta
     assert_int_equal(read_again(CORE_TABLE_META, &meta.base), ERR_CORRUPT);
 }
 
+static void words_of_a_run_that_no_record_has_room_for_are_damage(void **state)
+{
+    (void)state;
+    char words[WIRE_TEXT_MAX + 2] = "";
+    Sb__StoredRun stored = SB__STORED_RUN__INIT;
+    Sb__RunState run = SB__RUN_STATE__INIT;
+    stored.run = &run;
+    memset(words, 'x', WIRE_NAME_MAX);
+    run.job = words;
+    assert_int_equal(read_again(CORE_TABLE_RUN, &stored.base), ERR_OK);
+    words[WIRE_NAME_MAX] = 'x';
+    assert_int_equal(read_again(CORE_TABLE_RUN, &stored.base), ERR_CORRUPT);
+    run.job = (char *)protobuf_c_empty_string;
+    memset(words, 'x', WIRE_TEXT_MAX);
+    run.service = words;
+    assert_int_equal(read_again(CORE_TABLE_RUN, &stored.base), ERR_OK);
+    words[WIRE_TEXT_MAX] = 'x';
+    assert_int_equal(read_again(CORE_TABLE_RUN, &stored.base), ERR_CORRUPT);
+    run.service = (char *)protobuf_c_empty_string;
+    run.detail = words;
+    assert_int_equal(read_again(CORE_TABLE_RUN, &stored.base), ERR_CORRUPT);
+}
+
 static void what_a_service_said_of_its_result_is_kept_as_it_is(void **state)
 {
     (void)state;
@@ -86,6 +110,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_record_are_damaged),
         cmocka_unit_test(a_time_that_no_clock_ever_said_is_damage),
         cmocka_unit_test(a_life_that_no_config_allows_is_damage_and_so_is_an_epoch),
+        cmocka_unit_test(words_of_a_run_that_no_record_has_room_for_are_damage),
         cmocka_unit_test(what_a_service_said_of_its_result_is_kept_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
