@@ -49,6 +49,11 @@ enum err download_new(const struct config_job *job, const char *spool, CURLM *mu
     return err;
 }
 
+void download_guard(struct download *self, fetch_may_send_fn *may_send, void *arg)
+{
+    fetch_guard(self->fetch, may_send, arg);
+}
+
 void download_destroy(struct download **self_p)
 {
     struct download *self = *self_p;

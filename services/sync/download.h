@@ -18,6 +18,9 @@ SB_MUST_CHECK
 enum err download_new(const struct config_job *job, const char *spool, CURLM *multi, struct download **ret,
                       struct fault *fault);
 
+// Has `may_send` asked before each request, as fetch_guard.
+void download_guard(struct download *self, fetch_may_send_fn *may_send, void *arg);
+
 // Cuts what is under way, removes the spool, frees; sets the pointer to NULL; NULL is fine.
 void download_destroy(struct download **self_p);
 

@@ -24,6 +24,8 @@ struct fetch {
     char *spool;                        // path of the spool file, own
     int file;                           // its descriptor
     CURLM *multi;                       // the loop's; the caller's
+    fetch_may_send_fn *may_send;        // asked before a request's first byte; NULL: it may
+    void *may_send_arg;                 // for that
     CURL *easy;                         // made once, so that connections and DNS answers are kept
     struct curl_slist *headers;         // of the config, own
     struct curl_slist *request_headers; // `headers` and conditions, own; made for each transfer
@@ -185,6 +187,18 @@ static size_t on_header(char *line, size_t unit, size_t count, void *arg)
     return size;
 }
 
+// Called when the connection stands and nothing of the request was written to it yet.
+static int on_ready(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+    (void)remote;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    const struct fetch *self = arg;
+    const bool may = self->may_send == NULL || self->may_send(self->may_send_arg);
+    return may ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
 // ---------------------------------------------------------------- life
 
 static void set_options(struct fetch *self)
@@ -196,6 +210,8 @@ static void set_options(struct fetch *self)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); // else a cut during a name look-up blocks until that ends
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)self->source->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, self->error);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, self);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, self);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -235,6 +251,12 @@ enum err fetch_new(const struct config_source *source, const char *url, const ch
 failed:
     fetch_destroy(&self);
     return err;
+}
+
+void fetch_guard(struct fetch *self, fetch_may_send_fn *may_send, void *arg)
+{
+    self->may_send = may_send;
+    self->may_send_arg = arg;
 }
 
 void fetch_destroy(struct fetch **self_p)

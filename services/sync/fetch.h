@@ -36,6 +36,13 @@ enum err fetch_new(const struct config_source *source, const char *url, const ch
 // Cuts what is under way, removes the spool, frees; sets the pointer to NULL; NULL is fine.
 void fetch_destroy(struct fetch **self_p);
 
+// Whether a request may be sent now, which was wanted when its connection was begun.
+typedef bool fetch_may_send_fn(void *arg);
+
+// Has `may_send` asked before the first byte of each request; a transfer that may not be sent ends with
+// CURLE_ABORTED_BY_CALLBACK. `arg` lives as long as the fetch.
+void fetch_guard(struct fetch *self, fetch_may_send_fn *may_send, void *arg);
+
 // Aims it at something else: copies `aim`, and forgets what came so far of it. No transfer may be under way.
 // ERR_NO_MEMORY.
 SB_MUST_CHECK

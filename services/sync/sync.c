@@ -309,6 +309,14 @@ static void tell_progress(struct sync *self)
                          download_total(self->download));
 }
 
+// A connection may come to stand long after it was asked for, as after a freeze: the lease must still be
+// there.
+static bool may_send(void *arg)
+{
+    const struct sync *self = arg;
+    return syncbus_left_ms(service_client(self->service), self->claim) > 0;
+}
+
 static void on_transfer(void *arg, CURL *easy, CURLcode result)
 {
     struct sync *self = arg;
@@ -406,6 +414,7 @@ static enum err open_all(struct sync *self, const struct config *config, bool st
     err = download_new(self->job, spool, service_transfers(self->service), &self->download, fault);
     if (err != ERR_OK)
         return err;
+    download_guard(self->download, may_send, self);
     return news_new(self->job->name, self->store, self->service, &self->news, fault);
 }
 

@@ -26,7 +26,8 @@ enum {
     SILENT_PPM = 15000,
     REFUSES_PPM = 30000,
     BREAKS_PPM = 20000,
-    RATE_LEAST = 1000, // bytes in a second, however often the ERP slows down
+    CONNECT_MAX_US = 20000, // until a connection stands
+    RATE_LEAST = 1000,      // bytes in a second, however often the ERP slows down
 };
 
 struct download {
@@ -34,6 +35,8 @@ struct download {
     struct node *node;            // whose it is
     struct sync_own *own;         // of the node
     uint64_t life;                // of the node
+    fetch_may_send_fn *may_send;  // asked before a request leaves
+    void *may_send_arg;           // for that
     struct plan plan;             // of this download
     uint64_t ends[PAGES_MAX];     // where each page that came ends
     size_t count;                 // of them
@@ -77,6 +80,12 @@ static void end_work(void *arg, uint64_t work)
 {
     (void)arg;
     erp_work_end(work);
+}
+
+void download_guard(struct download *self, fetch_may_send_fn *may_send, void *arg)
+{
+    self->may_send = may_send;
+    self->may_send_arg = arg;
 }
 
 // The connection is gone; the ERP notices that now or later.
@@ -186,6 +195,36 @@ static int64_t draw(struct download *self)
     return self->silent ? 0 : whole_us;
 }
 
+// The connection stands, and its process runs: the request leaves, if it still may.
+static void leaves(void *arg, uint64_t serial)
+{
+    struct node *node = arg;
+    struct sync_own *own = node->own;
+    struct download *self = own->download;
+    if (self == NULL || self->transfer != serial)
+        return;
+    if (!self->may_send(self->may_send_arg)) {
+        node_transfer_ended(node, self->life, (void *)(uintptr_t)serial, (int)CURLE_ABORTED_BY_CALLBACK);
+        return;
+    }
+    self->start_us = sim_now_us();
+    // Its request may already be in the ERP when it falls.
+    self->work = erp_work_begin(node, 0, false);
+    const int64_t us = draw(self);
+    if (us > 0)
+        sim_after(us, transfer_ends, node, serial);
+}
+
+// The first thing that a process does after a freeze: only then does it look at its leases.
+static void connected(void *arg, uint64_t serial)
+{
+    struct node *node = arg;
+    if (node_is_frozen(node))
+        agenda_put(&sim->agenda, node->frozen_until_us - 1, leaves, node, serial);
+    else
+        leaves(node, serial);
+}
+
 enum err download_start(struct download *self, int64_t now_ms, struct fault *fault)
 {
     (void)fault;
@@ -198,13 +237,10 @@ enum err download_start(struct download *self, int64_t now_ms, struct fault *fau
         self->had = 0;
     self->transfer = ++self->own->serial;
     self->start_ms = now_ms;
-    self->start_us = sim_now_us();
-    self->own->moved_us = self->start_us;
-    // Its request may already be in the ERP when it falls.
-    self->work = erp_work_begin(self->node, 0, false);
-    const int64_t us = draw(self);
-    if (us > 0)
-        sim_after(us, transfer_ends, self->node, self->transfer);
+    self->first_us = self->last_us = INT64_MAX; // nothing comes before the request has left
+    self->silent = false;
+    self->own->moved_us = sim_now_us();
+    sim_after(sim_between(0, CONNECT_MAX_US), connected, self->node, self->transfer);
     return ERR_OK;
 }
 

@@ -332,6 +332,24 @@ static void a_silent_erp_and_a_slow_one_are_cut_at_their_deadlines(void **state)
     pthread_join(erp.thread, NULL);
 }
 
+static bool may_not_send(void *arg)
+{
+    ++*(int *)arg;
+    return false;
+}
+
+// The lease may have ended while the connection was made.
+static void a_request_that_may_not_be_sent_any_more_is_not(void **state)
+{
+    (void)state;
+    int asked = 0;
+    serve("", NULL);
+    fetch_guard(fetch, may_not_send, &asked);
+    assert_fails(ERR_UNREACHABLE, "");
+    assert_int_equal(asked, 1);
+    assert_string_equal(erp.requests[0], "");
+}
+
 static void secrets_of_the_address_are_not_told(void **state)
 {
     (void)state;
@@ -391,6 +409,7 @@ int main(void)
         story(what_does_not_speak_http_is_told_so),
         story(an_export_past_its_limit_fails_whether_its_length_was_told_or_not),
         story(a_silent_erp_and_a_slow_one_are_cut_at_their_deadlines),
+        story(a_request_that_may_not_be_sent_any_more_is_not),
         story(secrets_of_the_address_are_not_told),
         story(a_header_comes_from_the_environment_and_a_missing_one_is_told_by_its_name),
     };
