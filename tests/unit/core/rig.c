@@ -115,6 +115,8 @@ void rig_step(struct rig *self, struct core_event *event)
         hear(self, self->update.publications[i].event);
     for (size_t i = 0; i < self->update.record_count; i++)
         store(self, &self->update.records[i]);
+    if (self->stores != NULL)
+        self->stores(self->stores_arg, &self->update, core_update_number(self->core));
     for (size_t i = 0; i < self->update.reply_count; i++)
         self->answers[self->update.replies[i].reply->code]++;
     if (!self->journal_stands)

@@ -43,12 +43,14 @@ struct rig {
     struct core_config config;                // what it starts with, or reads again
     struct core_resource_config resources[2]; // its resources
     struct core_job_config jobs[RIG_JOBS_MAX];
-    char names[RIG_JOBS_MAX][16];              // of the jobs
-    int64_t boot_ms, wall_ms;                  // clocks
-    uint64_t durable;                          // as the journal would say
-    bool journal_stands;                       // nothing becomes durable
-    uint64_t id;                               // of the last request
-    struct rig_client sync, order;             // those of rig_begin
+    char names[RIG_JOBS_MAX][16];                                                 // of the jobs
+    int64_t boot_ms, wall_ms;                                                     // clocks
+    uint64_t durable;                                                             // as the journal would say
+    bool journal_stands;                                                          // nothing becomes durable
+    void (*stores)(void *arg, const struct core_update *update, uint64_t number); // told of each; or NULL
+    void *stores_arg;                                                             // for it
+    uint64_t id;                                                                  // of the last request
+    struct rig_client sync, order;                                                // those of rig_begin
     struct core_record start[RIG_RECORDS_MAX]; // what the journal recovers, the first start_count
     size_t start_count;                        // of them
 };
