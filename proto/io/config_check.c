@@ -227,14 +227,18 @@ static char *plain_path(const char *path)
     return plain;
 }
 
-static bool is_same_place(const char *a, const char *b)
+static void check_endpoints(struct config_reader *self)
 {
-    char *plain_a = plain_path(a);
-    char *plain_b = plain_path(b);
-    const bool same = plain_a != NULL && plain_b != NULL && strcmp(plain_a, plain_b) == 0;
-    free(plain_a);
-    free(plain_b);
-    return same;
+    const struct config_broker *broker = &self->config->broker;
+    char *requests = plain_path(broker->requests);
+    char *events = plain_path(broker->events);
+    if (requests == NULL || events == NULL)
+        config_error(self, NULL, "out of memory");
+    else if (strcmp(requests, events) == 0)
+        config_error(self, self->endpoint, "broker.requests and broker.events are the same: %s",
+                     broker->requests);
+    free(requests);
+    free(events);
 }
 
 // Directories in use, by plain path: of the broker, of each job by its place, of the orders.
@@ -430,9 +434,7 @@ void config_check(struct config_reader *self)
         config_error(self, self->jobs[config->broker.jobs_max],
                      "jobs: %zu of them are more than the %" PRIu32 " of broker.max_jobs", config->job_count,
                      config->broker.jobs_max);
-    if (is_same_place(config->broker.requests, config->broker.events))
-        config_error(self, self->endpoint, "broker.requests and broker.events are the same: %s",
-                     config->broker.requests);
+    check_endpoints(self);
     for (size_t i = 0; i < config->job_count; i++) {
         struct config_job *job = &config->jobs[i];
         char what[80];

@@ -112,9 +112,13 @@ static void read_words(struct config_reader *self, const struct document_node *n
     for (size_t i = 0; i < count; i++) {
         const struct document_node *item = config_take(self, &at);
         const char *text = config_scalar(self, item, what);
-        char *copy = text == NULL ? NULL : strdup(text);
-        if (copy == NULL)
+        if (text == NULL)
             continue;
+        char *copy = strdup(text);
+        if (copy == NULL) {
+            config_error(self, item, "out of memory");
+            return;
+        }
         struct fault fault = {0};
         if (config_check_plain(option, text, &fault) != ERR_OK)
             config_error(self, item, "%s: %s", what, fault.text);
@@ -157,8 +161,12 @@ static void read_headers(struct config_reader *self, const struct document_node 
         return;
     }
     ret->items = calloc((size_t)node->count + 1, sizeof *ret->items);
+    if (ret->items == NULL) {
+        config_error(self, node, "out of memory");
+        return;
+    }
     const struct document_node *at = node + 1;
-    for (size_t i = 0; ret->items != NULL && i < node->count; i++) {
+    for (size_t i = 0; i < node->count; i++) {
         const struct document_node *key = config_take(self, &at), *value = config_take(self, &at);
         const char *name = config_scalar(self, key, what);
         if (name == NULL)
@@ -182,6 +190,11 @@ static void read_headers(struct config_reader *self, const struct document_node 
         header->name = strdup(name);
         header->value = text == NULL ? NULL : strdup(text);
         header->value_env = variable == NULL ? NULL : strdup(variable);
+        if (header->name == NULL || (text != NULL && header->value == NULL) ||
+            (variable != NULL && header->value_env == NULL)) {
+            config_error(self, key, "out of memory");
+            return;
+        }
     }
 }
 
@@ -218,7 +231,12 @@ static void read_items(struct config_reader *self, const struct document_node *n
                          option->name, name);
         if (is_known(names, name, i))
             config_error(self, key, "%s: \"%.64s\" is there twice", option->name, name);
-        *(char **)(void *)(items + i * item_size) = strdup(name);
+        char *copy = strdup(name);
+        if (copy == NULL) {
+            config_error(self, key, "out of memory");
+            return;
+        }
+        *(char **)(void *)(items + i * item_size) = copy;
         char what[128];
         (void)snprintf(what, sizeof what, "%s.%.64s", option->name, name);
         read_section(self, value, what, option->section, items + i * item_size);
