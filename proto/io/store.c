@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <lmdb.h>
@@ -85,6 +86,22 @@ static enum err report(const struct store *self, int code, struct fault *fault)
     }
 }
 
+// LMDB calls a write that the end of the disk cut short EIO. The pages of a transaction that was not
+// committed are nobody's, so that end can be told from an error that leaves the disk unknown: there is no
+// room left.
+static bool is_full(const struct store *self)
+{
+    struct statvfs system;
+    struct stat file;
+    struct rlimit limit;
+    char name[PATH_MAX];
+    if (statvfs(self->path, &system) == 0 && (geteuid() == 0 ? system.f_bfree : system.f_bavail) == 0)
+        return true;
+    return (size_t)snprintf(name, sizeof name, "%s/data.mdb", self->path) < sizeof name &&
+           stat(name, &file) == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+           (rlim_t)file.st_size >= limit.rlim_cur;
+}
+
 // ---------------------------------------------------------------- opening
 
 static enum err refuse_network(const char *path, struct fault *fault)
@@ -123,7 +140,7 @@ static int open_tables(struct store *self, const struct store_options *options)
     return code;
 }
 
-static int open_env(struct store *self, const struct store_options *options)
+static int open_env(struct store *self, const char *path, const struct store_options *options)
 {
     int code = mdb_env_create(&self->env);
     if (code == 0)
@@ -134,7 +151,7 @@ static int open_env(struct store *self, const struct store_options *options)
         code = mdb_env_set_mapsize(self->env, (size_t)self->map_size);
     // Readers may move between threads, and a process's own lock on its directory keeps others out.
     if (code == 0)
-        code = mdb_env_open(self->env, self->path, MDB_NOTLS | MDB_NORDAHEAD, 0640);
+        code = mdb_env_open(self->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0640);
     int dead = 0;
     if (code == 0)
         code = mdb_reader_check(self->env, &dead);
@@ -143,6 +160,49 @@ static int open_env(struct store *self, const struct store_options *options)
     MDB_envinfo info;
     if (code == 0 && mdb_env_info(self->env, &info) == 0)
         self->map_size = info.me_mapsize; // of a store that had grown before
+    return code;
+}
+
+// Names the whole store that lies aside, and sees that its name is on the disk.
+static int name_store(const struct store *self, const char *made, const char *name)
+{
+    if (rename(made, name) != 0)
+        return errno;
+    const int folder = open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int code = folder < 0 || fsync(folder) != 0 ? errno : 0;
+    if (folder >= 0)
+        (void)close(folder);
+    return code;
+}
+
+// A store is made aside, and gets its name when it is whole on the disk: LMDB writes its first pages without
+// a sync, so that a power cut on the way would leave a file that nobody can open.
+static int make_store(struct store *self, const struct store_options *options)
+{
+    char name[PATH_MAX];
+    char aside[PATH_MAX];
+    char made[PATH_MAX];
+    char lock[PATH_MAX];
+    if ((size_t)snprintf(made, sizeof made, "%s/new/data.mdb", self->path) >= sizeof made)
+        return ENAMETOOLONG;
+    (void)snprintf(name, sizeof name, "%s/data.mdb", self->path);
+    (void)snprintf(aside, sizeof aside, "%s/new", self->path);
+    (void)snprintf(lock, sizeof lock, "%s/new/lock.mdb", self->path);
+    if (access(name, F_OK) == 0)
+        return 0;
+    if ((mkdir(aside, 0750) != 0 && errno != EEXIST) || (unlink(made) != 0 && errno != ENOENT))
+        return errno;
+    int code = open_env(self, aside, options);
+    if (code == 0)
+        code = mdb_env_sync(self->env, 1);
+    if (self->env != NULL)
+        mdb_env_close(self->env);
+    self->env = NULL;
+    if (code == 0)
+        code = name_store(self, made, name);
+    (void)unlink(lock);
+    (void)unlink(made); // of one that failed
+    (void)rmdir(aside);
     return code;
 }
 
@@ -164,7 +224,12 @@ enum err store_open(const char *path, const struct store_options *options, struc
     self->table_count = options->table_count;
     self->map_size = options->map_size;
     self->map_size_max = options->map_size_max;
-    err = report(self, open_env(self, options), fault);
+    int code = make_store(self, options);
+    if (code == 0)
+        code = open_env(self, self->path, options);
+    if (code == EIO && is_full(self))
+        code = ENOSPC;
+    err = report(self, code, fault);
     if (err != ERR_OK)
         store_close(&self);
     else
@@ -231,22 +296,6 @@ static int grow(struct store *self, uint64_t wanted)
     if (code == 0)
         self->map_size = size;
     return code;
-}
-
-// LMDB calls a write that the end of the disk cut short EIO. The pages of a transaction that was not
-// committed are nobody's, so that end can be told from an error that leaves the disk unknown: there is no
-// room left.
-static bool is_full(const struct store *self)
-{
-    struct statvfs system;
-    struct stat file;
-    struct rlimit limit;
-    char name[PATH_MAX];
-    if (statvfs(self->path, &system) == 0 && (geteuid() == 0 ? system.f_bfree : system.f_bavail) == 0)
-        return true;
-    return (size_t)snprintf(name, sizeof name, "%s/data.mdb", self->path) < sizeof name &&
-           stat(name, &file) == 0 && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-           (rlim_t)file.st_size >= limit.rlim_cur;
 }
 
 // One attempt; `ret_code` is LMDB's own error, 0 when the body alone refused.

@@ -3,6 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,25 +15,40 @@
 
 enum { CALLS_MAX = 4096, PAGE_SIZE = 4096, PAGES_MAX = 4096 };
 
-// One call that changed the watched file, or synced it.
+// One call that changed the watched file, or its name, or synced one of them.
 struct call {
     bool syncs;    // all that was written before it
+    bool names;    // the file has its name from here on
+    bool keeps;    // that name is on the disk
     bool at_once;  // a write that is on the disk when it returns
     off_t at;      // where it wrote
     size_t size;   // bytes
     uint8_t *data; // owned
 };
 
-static const char *watched; // NULL: nothing is
+static char watched[PATH_MAX]; // the file; "": nothing is
+static char made[PATH_MAX];    // where it is before it has its name
+static char folder[PATH_MAX];  // where it has it
 static struct call calls[CALLS_MAX];
 static size_t call_count;
 static size_t fails_at; // number of the call that fails; 0: none
 static bool failed;     // it did
 
+// Where a store lies that is not yet whole, and its folder.
+static void find_places(const char *path, char *ret_folder, char *ret_made, size_t size)
+{
+    char copy[PATH_MAX];
+    (void)snprintf(copy, sizeof copy, "%s", path);
+    (void)snprintf(ret_folder, size, "%s", dirname(copy));
+    const int length = snprintf(ret_made, size, "%s/new/data.mdb", ret_folder);
+    assert(length > 0 && (size_t)length < size);
+}
+
 void disk_watch(const char *path)
 {
     disk_forget();
-    watched = path;
+    (void)snprintf(watched, sizeof watched, "%s", path);
+    find_places(path, folder, made, sizeof made);
 }
 
 void disk_forget(void)
@@ -38,7 +56,7 @@ void disk_forget(void)
     for (size_t i = 0; i < call_count; i++)
         free(calls[i].data);
     memset(calls, 0, sizeof calls);
-    watched = NULL;
+    watched[0] = '\0';
     call_count = fails_at = 0;
     failed = false;
 }
@@ -61,12 +79,17 @@ size_t disk_calls(void)
 
 // ---------------------------------------------------------------- the calls, in place of the C library's
 
-static bool is_watched(int file)
+static bool is_file(int file, const char *path)
 {
     struct stat of_path;
     struct stat of_file;
-    return watched != NULL && stat(watched, &of_path) == 0 && fstat(file, &of_file) == 0 &&
+    return watched[0] != '\0' && stat(path, &of_path) == 0 && fstat(file, &of_file) == 0 &&
            of_path.st_dev == of_file.st_dev && of_path.st_ino == of_file.st_ino;
+}
+
+static bool is_watched(int file)
+{
+    return is_file(file, watched) || is_file(file, made);
 }
 
 // The memory of this call, and whether it is to fail.
@@ -137,7 +160,25 @@ int fdatasync(int file)
 
 int fsync(int file)
 {
-    return sync_file(file, SYS_fsync);
+    bool fails = false;
+    if (!is_file(file, folder))
+        return sync_file(file, SYS_fsync);
+    begin(&fails)->keeps = !fails;
+    if (!fails)
+        return (int)syscall(SYS_fsync, file);
+    errno = EIO;
+    return -1;
+}
+
+int rename(const char *from, const char *to)
+{
+    bool fails = false;
+    if (watched[0] != '\0' && strcmp(from, made) == 0)
+        begin(&fails)->names = !fails;
+    if (!fails)
+        return (int)syscall(SYS_rename, from, to);
+    errno = EIO;
+    return -1;
 }
 
 // ---------------------------------------------------------------- the power cut
@@ -173,13 +214,35 @@ static void land(int file, const struct call *call, uint64_t *seed, bool *lost)
     }
 }
 
+// Opens the file anew where the cut leaves it: under its name, or where it was made.
+static int open_left(size_t count, uint64_t seed, const char *path)
+{
+    char in[PATH_MAX];
+    char aside[PATH_MAX];
+    bool has_name = false;
+    bool surely = false;
+    find_places(path, in, aside, sizeof aside);
+    for (size_t i = 0; i < count; i++) {
+        has_name = has_name || calls[i].names;
+        surely = surely || (calls[i].keeps && i + 1 < count);
+    }
+    has_name = surely || (has_name && seed % 2 == 1);
+    (void)unlink(path); // of an earlier cut
+    (void)unlink(aside);
+    if (!has_name) {
+        (void)snprintf(in + strlen(in), sizeof in - strlen(in), "/new");
+        (void)mkdir(in, 0750);
+    }
+    return open(has_name ? path : aside, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+}
+
 void disk_cut(size_t count, uint64_t seed, const char *path)
 {
     bool lost[PAGES_MAX] = {false};
     size_t synced = 0; // calls before the last sync
     uint64_t random = seed;
     assert(count <= call_count);
-    const int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    const int file = open_left(count, seed, path);
     assert(file >= 0);
     for (size_t i = 0; i + 1 < count; i++)
         synced = calls[i].syncs ? i : synced;

@@ -12,8 +12,8 @@
 
 enum { DISK_LOST = 0, DISK_LANDED = 1 };
 
-// From now on the writes and syncs of this file, which need not be there yet, are counted and remembered. The
-// text is the caller's, until disk_forget.
+// From now on the writes and syncs of this file, a store's, are counted and remembered: also while it is
+// still being made aside, and when it gets its name. It need not be there yet.
 void disk_watch(const char *path);
 void disk_forget(void);
 
@@ -28,8 +28,8 @@ size_t disk_calls(void);
 
 // Writes to `path` what a power cut may leave, so many calls in, the last of which was still under way: all
 // that was synced by then; and of each page that was written since, the first few of its versions, as many as
-// `seed` chooses (DISK_LOST: none, DISK_LANDED: all). A write that failed is one that may have come to
-// nothing.
+// `seed` chooses (DISK_LOST: none, DISK_LANDED: all). A name that its folder's sync did not keep is there for
+// odd seeds alone. A write that failed is one that may have come to nothing.
 void disk_cut(size_t calls, uint64_t seed, const char *path);
 
 #endif
