@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import pathlib
+import signal
 import socket
 import subprocess
 import threading
@@ -281,6 +282,17 @@ class Judge(Erp):
         self.assertEqual((after["order_sync_overlaps"], after["order_order_overlaps"]), (2, 1))
         overlapped = [a["name"] for a in json.loads(self.get("/admin/accesses")[2]) if a["overlaps"]]
         self.assertEqual(overlapped, ["K-1", "prices", "K-1"])
+
+    def test_a_request_that_is_looked_at_when_its_client_has_gone_meets_nobody(self):
+        self.start()
+        self.hold("/orders", "POST")
+        self.bus.kill("erp", signal.SIGSTOP)
+        self.raw("/export/prices.csv").close()
+        self.bus.kill("erp", signal.SIGCONT)
+        self.bus.wait_for(lambda: self.bus.judge()["accesses"] == 2, "the request to be looked at")
+        self.assertEqual(self.bus.judge()["order_sync_overlaps"], 0)
+        self.get("/export/prices.csv")
+        self.assertEqual(self.bus.judge()["order_sync_overlaps"], 1)
 
     def test_exports_over_the_capacity_are_seen_and_up_to_it_are_not(self):
         self.start("--generate", "10", "--capacity", "2")

@@ -60,17 +60,29 @@ static void end_gone(struct judge *self, int patience_ms)
     }
 }
 
-// What a new access would add to the counts, as they stand now.
-static struct counts met(const struct judge *self, enum access_kind kind)
+static struct access *running_one(const struct judge *self, uint64_t number)
 {
-    uint32_t running[2] = {0};
-    for (size_t i = 0; i < self->running_count; i++)
-        running[self->running[i].kind]++;
-    if (kind == ACCESS_ORDER)
-        return (struct counts){.order_sync_overlaps = running[ACCESS_EXPORT],
-                               .order_order_overlaps = running[ACCESS_ORDER]};
-    return (struct counts){.order_sync_overlaps = running[ACCESS_ORDER],
-                           .sync_over_capacity = running[ACCESS_EXPORT] >= self->capacity ? 1 : 0};
+    for (size_t i = 0; i < self->running_count; i++) {
+        if (self->running[i].number == number)
+            return &self->running[i];
+    }
+    return NULL;
+}
+
+// What the access of that number adds to the counts by those that run now; nothing if it has ended.
+static struct counts met(const struct judge *self, uint64_t number)
+{
+    const struct access *access = running_one(self, number);
+    uint32_t others[2] = {0};
+    for (size_t i = 0; access != NULL && i < self->running_count; i++)
+        others[self->running[i].kind] += &self->running[i] != access ? 1 : 0;
+    if (access == NULL)
+        return (struct counts){0};
+    if (access->kind == ACCESS_ORDER)
+        return (struct counts){.order_sync_overlaps = others[ACCESS_EXPORT],
+                               .order_order_overlaps = others[ACCESS_ORDER]};
+    return (struct counts){.order_sync_overlaps = others[ACCESS_ORDER],
+                           .sync_over_capacity = others[ACCESS_EXPORT] >= self->capacity ? 1 : 0};
 }
 
 static uint32_t overlaps_of(const struct counts *counts)
@@ -79,26 +91,29 @@ static uint32_t overlaps_of(const struct counts *counts)
                       counts->sync_over_capacity);
 }
 
-// Counts whom a new access meets. One whose end is still on its way through the system, as its thread was
-// held up in the middle of a write, is not met: before anybody is blamed it gets a moment to be seen.
-static uint32_t meet(struct judge *self, enum access_kind kind)
+// Counts whom the access that has just begun meets. One whose end is still on its way through the system, as
+// its thread was held up, is not met, nor does it meet anybody: before anybody is blamed it gets a moment to
+// be seen. `number` is the new one's.
+static void meet(struct judge *self, uint64_t number)
 {
     end_gone(self, 0);
-    struct counts counts = met(self, kind);
+    struct counts counts = met(self, number);
     if (overlaps_of(&counts) > 0) {
         end_gone(self, PATIENCE_MS);
-        counts = met(self, kind);
+        counts = met(self, number);
     }
+    struct access *access = running_one(self, number);
+    if (access == NULL)
+        return; // its client had gone before its request was looked at: the ERP does nothing for it
     self->counts.order_sync_overlaps += counts.order_sync_overlaps;
     self->counts.order_order_overlaps += counts.order_order_overlaps;
     self->counts.sync_over_capacity += counts.sync_over_capacity;
-    return overlaps_of(&counts);
+    access->overlaps = overlaps_of(&counts);
 }
 
 uint64_t judge_begin(struct judge *self, enum access_kind kind, const char *name, uint64_t token, int fd)
 {
     pthread_mutex_lock(&self->lock);
-    const uint32_t overlaps = meet(self, kind);
     if (self->running_count == self->running_capacity) {
         self->running_capacity = 2 * self->running_capacity + 16;
         self->running = realloc(self->running, self->running_capacity * sizeof *self->running);
@@ -109,9 +124,9 @@ uint64_t judge_begin(struct judge *self, enum access_kind kind, const char *name
     *access = (struct access){.number = ++self->counts.accesses, .kind = kind, .token = token, .fd = fd};
     snprintf(access->name, sizeof access->name, "%s", name);
     access->start_ms = wall_ms();
-    access->overlaps = overlaps;
     self->running_count++;
-    uint64_t number = access->number;
+    const uint64_t number = access->number;
+    meet(self, number);
     pthread_mutex_unlock(&self->lock);
     return number;
 }

@@ -2,7 +2,9 @@
 //
 // Order work may meet neither an export nor other order work; exports may meet up to a capacity. An export
 // whose client has gone ends at the next look, so that a cut counts from when it could be seen; one that is
-// seen within 20 ms of an access that it would overlap counts as seen in time. Any thread.
+// seen within 20 ms of an access that it would overlap counts as seen in time, be it the one that runs or the
+// one that begins: a request that the system hands over late, when nobody waits for it any more, meets
+// nobody. Any thread.
 #ifndef SYNCBUS_ERP_JUDGE_H
 #define SYNCBUS_ERP_JUDGE_H
 
