@@ -11,9 +11,11 @@ import time
 import bus as lib
 
 # How often each kind is drawn. A client that is at work cannot always be found: those are drawn again.
-BLOWS = {"broker": 3, "order": 4, "sync": 8, "client": 4, "freeze": 5}
+BLOWS = {"broker": 4, "order": 4, "sync": 8, "client": 4, "freeze": 5}
 PAUSE_S = (0.0, 0.3)      # from one blow to the next
-DOWN_S = (0.0, 0.3)       # from a kill to the new start
+DOWN_S = (0.0, 0.3)       # from a kill to the new start, if that is not at once
+AT_WORK = 0.6             # share of the blows that strike soon after a grant, when the ERP is surely in use
+AT_WORK_S = (0.0, 0.1)    # how soon
 CALM_EVERY = 20           # kills from one time of calm, in which things must have got on, to the next
 
 
@@ -27,7 +29,8 @@ class Havoc:
         self.kills = {"broker": 0, "order": 0, "sync": 0, "client": 0}
         self.frozen = {"short": 0, "long": 0}
         self.due = []          # (time, what, name) still to be done: "start" or "thaw"
-        self.token = self.grants = 0
+        self.token, self.grants = 0, {"shared": 0, "exclusive": 0}  # the last one's, and how many were seen
+        self.holder = ""       # who got the last lease
         self.leases = bus.subscriber("lease.erp")
 
     # ------------------------------------------------------------ time
@@ -36,7 +39,10 @@ class Havoc:
         calm_at = CALM_EVERY
         while self.total() < kills:
             self.until(time.monotonic() + self.chance.uniform(*PAUSE_S))
-            self.blow()
+            kind = self.chance.choices(list(BLOWS), list(BLOWS.values()))[0]
+            if self.chance.random() < AT_WORK:
+                self.until_granted(kind)
+            self.blow(kind)
             if self.total() >= calm_at:
                 calm_at = self.total() + CALM_EVERY
                 self.calm()
@@ -48,6 +54,25 @@ class Havoc:
     def until(self, moment):
         """Lets time pass: clients come and go, programs thaw and start when that is due."""
         self.bus.wait_for(lambda: self.turn() and time.monotonic() >= moment, "a moment to come")
+
+    def until_granted(self, kind):
+        """Lets time pass until somebody gets a lease, and a little longer; not for ever, as nobody may want one.
+
+        The broker is struck as soon as a sync has got one, which is frozen for a moment, so that it does not hear of anything:
+        a broker that forgets a lease has the time to give it away.
+        """
+        before, over = dict(self.grants), time.monotonic() + 0.5
+
+        def granted():
+            self.turn()
+            now = self.grants["shared"] > before["shared"] if kind == "broker" else self.grants != before
+            return now or time.monotonic() >= over
+        self.bus.wait_for(granted, "a grant")
+        if kind != "broker":
+            self.until(time.monotonic() + self.chance.uniform(*AT_WORK_S))
+        elif self.grants["shared"] > before["shared"] and self.can_freeze(self.holder):
+            self.freeze(self.holder, self.chance.uniform(*self.freezes["short"]))
+            self.frozen["short"] += 1
 
     def turn(self):
         now = time.monotonic()
@@ -74,10 +99,9 @@ class Havoc:
         self.verdict.ledgers_hold()
 
     # ------------------------------------------------------------ blows
-    def blow(self):
-        kind = self.chance.choices(list(BLOWS), list(BLOWS.values()))[0]
+    def blow(self, kind):
         if kind == "freeze":
-            self.freeze()
+            self.freeze_any()
         elif kind == "client":
             self.kills["client"] += self.traffic.kill()
         else:
@@ -85,7 +109,7 @@ class Havoc:
             self.kill(kind, name)
 
     def kill(self, kind, name):
-        down_s = self.chance.uniform(*DOWN_S)
+        down_s = self.chance.choice((0.0, self.chance.uniform(*DOWN_S)))
         if name not in self.bus.processes:
             return  # it is down already
         self.bus.kill(name)
@@ -93,13 +117,19 @@ class Havoc:
         self.due = [entry for entry in self.due if entry[2] != name]
         self.due.append((time.monotonic() + down_s, "start", name))
 
-    def freeze(self):
+    def freeze_any(self):
         name, kind = self.chance.choice(self.names), self.chance.choice(list(self.freezes))
         for_s = self.chance.uniform(*self.freezes[kind])
-        if name not in self.bus.processes or any(entry[2] == name for entry in self.due):
-            return
+        if self.can_freeze(name):
+            self.freeze(name, for_s)
+            self.frozen[kind] += 1
+
+    def can_freeze(self, name):
+        """Whether it runs, and nothing is to be done to it."""
+        return name in self.bus.processes and all(entry[2] != name for entry in self.due)
+
+    def freeze(self, name, for_s):
         self.bus.kill(name, signal.SIGSTOP)
-        self.frozen[kind] += 1
         self.due.append((time.monotonic() + for_s, "thaw", name))
 
     # ------------------------------------------------------------ what must hold all the time
@@ -118,8 +148,8 @@ class Havoc:
             lease = pb.Event.FromString(self.leases.recv_multipart()[1]).lease
             if lease.change == pb.LEASE_CHANGE_GRANTED:
                 assert lease.token > self.token, f"token {lease.token} was granted after {self.token}"
-                self.token = lease.token
-                self.grants += 1
+                self.token, self.holder = lease.token, lease.holder
+                self.grants["exclusive" if lease.mode == pb.MODE_EXCLUSIVE else "shared"] += 1
 
     def close(self):
         self.leases.close()
