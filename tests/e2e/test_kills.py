@@ -30,7 +30,7 @@ class Kills(unittest.TestCase):
         defaults = {"settle": "50ms", "retry_after": "300ms"}
         self.bus = bus = Bus(jobs=jobs, job_defaults=defaults,
                              resource={"lease_ttl": "1s", "grant_delay": "100ms"},
-                             broker={"beat": "100ms", "session_ttl": "2s"},
+                             broker={"beat": "200ms", "session_ttl": "2s"},
                              orders={"timeout": "500ms", "visibility_lag": "100ms", "honours_keys": honours_keys},
                              erp=("--generate", str(ROWS), "--seed", "1", "--rate", "40000", "--latency", "60ms",
                                   *([] if honours_keys else ["--no-keys"])))

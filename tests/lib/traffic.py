@@ -39,6 +39,8 @@ class Traffic:
         self.count = 0
         self.unclear = 0         # clients that ended without knowing
         self.closing = False
+        self.body = bus.folder / "order.json"
+        self.body.write_text(json.dumps({"item": "A-1", "quantity": 1}))
 
     def turn(self):
         """Counts the clients that ended and puts others in their place. Never waits."""
@@ -70,10 +72,8 @@ class Traffic:
         else:
             self.count += 1
             key = f"{self.prefix}-{self.count}"
-        body = self.bus.folder / "order.json"
-        body.write_text(json.dumps({"item": "A-1", "quantity": 1}))
         wait = ["--wait"] if self.chance.random() < 0.5 else []
-        self.bus.spawn(slot, [lib.BIN / "syncbus", "order", "place", body, "--key", key, "--timeout", "8s", *wait,
+        self.bus.spawn(slot, [lib.BIN / "syncbus", "order", "place", self.body, "--key", key, "--timeout", "8s", *wait,
                               "--config", self.bus.client_config_path])
         self.keys[slot] = key
         self.next[slot] = time.monotonic() + self.chance.uniform(*THINKS_S)
@@ -104,10 +104,16 @@ class Verdict:
         self.bus, self.rows, self.outcomes = bus, rows, {}
         self.needs_person = self.placed = self.slots = 0
 
+    def _told(self, what, job):
+        """What the command line tells of a job, as soon as it is answered: a broker with much to do can be late."""
+        done = self.bus.wait_for(lambda: (done := self.bus.cli(what, job, "--json", "--limit", "1000")).returncode == 0 and done,
+                                 f"the {what} of {job}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def ledgers_hold(self):
         """No slot has two outcomes, and none that was told before is lost (I1, I12); only LOST may be mended."""
         for job in self.bus.settings["jobs"]:
-            entries = self.bus.cli_json("ledger", job, "--limit", "1000")
+            entries = self._told("ledger", job)
             now = {entry["slot_ms"]: entry for entry in entries}
             assert len(now) == len(entries), f"{job}: a slot has two outcomes"
             for slot, outcome in self.outcomes.get(job, {}).items():
@@ -161,7 +167,7 @@ class Verdict:
 
     def orders_are_placed_once(self, traffic):
         """The ERP has each order once at most, and all those, and only those, that are told as placed (O1)."""
-        book = self.book()
+        book = self.bus.wait_for(self.book, "the book of orders")
         sold = json.loads(self.bus.erp("/admin/orders")[1])
         ids = {}
         for sale in sold:
@@ -181,12 +187,12 @@ class Verdict:
 
     def wait_for_runs(self):
         """Until every run of the past has its outcome: those that are under way are younger than all of now (I12)."""
-        newest = {job: max((run["run"] for run in self.bus.cli_json("runs", job, "--limit", "1000")), default=0)
+        newest = {job: max((run["run"] for run in self._told("runs", job)), default=0)
                   for job in self.bus.settings["jobs"]}
 
         def over():
             for job, last in newest.items():
-                runs = self.bus.cli_json("runs", job, "--limit", "1000")
+                runs = self._told("runs", job)
                 if any(run["run"] <= last and run["stage"] not in FINAL for run in runs):
                     return False
                 current = self.bus.job(job)
@@ -198,8 +204,8 @@ class Verdict:
     def every_slot_has_its_outcome(self):
         """From the first recorded slot of each job to its last there is no gap (I1)."""
         for job in self.bus.settings["jobs"]:
-            every = self.bus.job(job).every_ms
-            entries = sorted(self.bus.cli_json("ledger", job, "--limit", "1000"), key=lambda entry: entry["slot_ms"])
+            every = self.bus.wait_for(lambda job=job: self.bus.job(job), f"{job} to be told").every_ms
+            entries = sorted(self._told("ledger", job), key=lambda entry: entry["slot_ms"])
             self.slots += len(entries)
             assert entries, f"{job} has no outcome at all"
             for entry, after in zip(entries, entries[1:]):
