@@ -23,7 +23,7 @@ NOISE = (24, 64)
 class Fault:
     """What is done to what passes."""
     delay_s: float = 0.0     # every chunk arrives so much later
-    swallow: bool = False    # half-open: connections are taken, and nothing arrives any more
+    swallow: bool = False    # half-open, for good: connections are taken, and nothing of theirs arrives any more
     noise: float = 0.0       # share of chunks into which noise is written
     flip: float = 0.0        # share of the clients' chunks in which one bit is changed
     cut: float = 0.0         # share of chunks after which the connection is cut, somewhere in their middle
@@ -50,11 +50,8 @@ class Proxy:
         self._do(lambda: setattr(self, "now", Fault(**what)))
 
     def heal(self):
-        """Nothing more is done to anything; whoever was swallowed is cut, as a router that comes back does."""
-        swallowed = self.now.swallow
+        """Nothing more is done to anything; but what is half-open remains so, until its client gives it up."""
         self.fault()
-        if swallowed:
-            self.cut()
 
     def cut(self):
         def every():
@@ -114,12 +111,14 @@ class Proxy:
 
     async def _pass(self, name, reader, writer, from_client):
         """One direction, until its end is over; then so is the other one."""
+        dead = False
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 fault = self.now if name in self.now.to else Fault()
                 if fault.delay_s:
                     await asyncio.sleep(fault.delay_s)
-                if fault.swallow:
+                dead = dead or fault.swallow
+                if dead:
                     self.seen["swallowed"] += 1
                     continue
                 if self.chance.random() < fault.cut:
