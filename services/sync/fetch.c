@@ -427,6 +427,8 @@ static enum err judge_curl(struct fetch *self, CURLcode result, struct fault *fa
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR: return fail(self, ERR_UNREACHABLE, fault, words);
+    case CURLE_ABORTED_BY_CALLBACK: // by on_ready: the other callbacks say themselves why
+        return fail(self, ERR_TIMED_OUT, fault, "the connection stood too late to send the request");
     case CURLE_UNSUPPORTED_PROTOCOL:
         if (is_http(self)) // libcurl says so, too, of an answer without a status line
             return fail(self, ERR_CORRUPT, fault, "what answered does not speak HTTP");

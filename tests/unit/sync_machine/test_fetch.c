@@ -345,7 +345,7 @@ static void a_request_that_may_not_be_sent_any_more_is_not(void **state)
     int asked = 0;
     serve("", NULL);
     fetch_guard(fetch, may_not_send, &asked);
-    assert_fails(ERR_UNREACHABLE, "");
+    assert_fails(ERR_TIMED_OUT, "too late to send");
     assert_int_equal(asked, 1);
     assert_string_equal(erp.requests[0], "");
 }
