@@ -220,15 +220,20 @@ static void on_hello(const Sb__Hello *hello, struct node *node)
 }
 
 // It is given back in time, or by a holder who had done with it before its end: `done`.
-static void release_claim(uint64_t claim, bool done)
+static void release(struct lease *self, bool done)
+{
+    if (!done && now_ms() > self->end_ms + self->delay_ms)
+        return;
+    self->released = true;
+    self->in_time = now_ms() <= self->end_ms;
+}
+
+// A claim may have got a second lease, by an ask that came only after the first one was given back.
+static void release_claim(uint64_t claim)
 {
     for (size_t i = 0; i < LEASES_MAX; i++) {
-        struct lease *lease = &all.leases[i];
-        if (lease->claim == claim && lease->token != 0 &&
-            (done || now_ms() <= lease->end_ms + lease->delay_ms)) {
-            lease->released = true;
-            lease->in_time = now_ms() <= lease->end_ms;
-        }
+        if (all.leases[i].claim == claim && all.leases[i].token != 0)
+            release(&all.leases[i], true);
     }
 }
 
@@ -253,9 +258,9 @@ static void on_done(const struct core_event *event, struct node *node, const Sb_
     case SB__REQUEST__BODY_RELEASE:
         lease = find_token(request->release->token);
         if (lease != NULL)
-            release_claim(lease->claim, lease->given_back || !lease->told || has_settled(lease));
+            release(lease, lease->given_back || !lease->told || has_settled(lease));
         break;
-    case SB__REQUEST__BODY_WITHDRAW: release_claim(request->withdraw->claim, true); break;
+    case SB__REQUEST__BODY_WITHDRAW: release_claim(request->withdraw->claim); break;
     case SB__REQUEST__BODY_REVOKE:
         lease = find_token(request->revoke->token);
         if (lease != NULL)

@@ -26,6 +26,8 @@ enum {
     SILENT_PPM = 15000,
     REFUSES_PPM = 30000,
     BREAKS_PPM = 20000,
+    FREEZES_PPM = 5000, // processes that stand still while they connect
+    FREEZE_MAX_S = 60,
     CONNECT_MAX_US = 20000, // until a connection stands
     RATE_LEAST = 1000,      // bytes in a second, however often the ERP slows down
 };
@@ -225,6 +227,13 @@ static void connected(void *arg, uint64_t serial)
         leaves(node, serial);
 }
 
+static void freezes(void *arg, uint64_t life)
+{
+    struct node *node = arg;
+    if (node_lives(node, life) && !node_is_frozen(node))
+        node_freeze(node, sim_between(1, FREEZE_MAX_S) * SIM_SECOND_US);
+}
+
 enum err download_start(struct download *self, int64_t now_ms, struct fault *fault)
 {
     (void)fault;
@@ -240,7 +249,10 @@ enum err download_start(struct download *self, int64_t now_ms, struct fault *fau
     self->first_us = self->last_us = INT64_MAX; // nothing comes before the request has left
     self->silent = false;
     self->own->moved_us = sim_now_us();
-    sim_after(sim_between(0, CONNECT_MAX_US), connected, self->node, self->transfer);
+    const int64_t connect_us = sim_between(0, CONNECT_MAX_US);
+    if (sim_fault(SIM_FAULT_FREEZE, FREEZES_PPM))
+        sim_after(connect_us / 2, freezes, self->node, self->life);
+    sim_after(connect_us, connected, self->node, self->transfer);
     return ERR_OK;
 }
 
