@@ -1,5 +1,6 @@
 #include "tests/sim/ledger.h"
 
+#include "tests/sim/broker.h"
 #include "tests/sim/check.h"
 
 #include <assert.h>
@@ -242,7 +243,7 @@ static void check_missed(const struct job *job, const Sb__LedgerEntry *entry)
     const bool settled =
         sim->healed_us != INT64_MAX && sim_now_us() - sim->healed_us > (SETTLED_MS + every_ms) * SIM_MS_US;
     if (!settled || !job->configured || strcmp(entry->why, "no service took it") != 0 ||
-        every_ms < BEATS_MAX * (int64_t)sim->config->broker.beat_ms)
+        every_ms < BEATS_MAX * (int64_t)broker_config()->broker.beat_ms)
         return;
     check_broken("I6", "job %s slot %" PRId64 ": no service took its run", job->name, entry->slot_ms);
 }
