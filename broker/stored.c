@@ -45,22 +45,27 @@ static bool is_sound_run(const Sb__RunState *run)
            is_time(run->ended_ms);
 }
 
+// What its earlier attempts came to: a good one is the last.
+static bool is_sound_open_run(const Sb__StoredRun *run)
+{
+    return is_time(run->retry_ms) && run->before != SB__STAGE__STAGE_SUCCEEDED &&
+           (run->run == NULL || is_sound_run(run->run));
+}
+
 static bool is_sound_job(const Sb__StoredJob *job)
 {
-    return is_time(job->last_slot_ms) && is_time(job->last_success_ms) && is_time(job->known_since_ms) &&
+    return (job->lost_run == 0 || (job->failures > 0 && job->lost_failing <= job->failing_in_a_row)) &&
+           is_time(job->last_slot_ms) && is_time(job->last_success_ms) && is_time(job->known_since_ms) &&
            is_time(job->lost_slot_ms) && is_time(job->lost_due_ms) &&
            (job->last == NULL || is_sound_run(job->last));
 }
 
 static bool is_sound(enum core_table table, const ProtobufCMessage *value)
 {
-    const Sb__StoredRun *run = NULL;
     switch (table) {
     case CORE_TABLE_META: return is_sound_meta((const Sb__StoredMeta *)value);
     case CORE_TABLE_JOB: return is_sound_job((const Sb__StoredJob *)value);
-    case CORE_TABLE_RUN:
-        run = (const Sb__StoredRun *)value;
-        return is_time(run->retry_ms) && (run->run == NULL || is_sound_run(run->run));
+    case CORE_TABLE_RUN: return is_sound_open_run((const Sb__StoredRun *)value);
     default: return true;
     }
 }

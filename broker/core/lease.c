@@ -474,6 +474,15 @@ void lease_revoke(struct core *self, uint64_t peer, const Sb__Request *request)
     reply_durable(self);
 }
 
+bool leases_of_instance(const struct core *self, uint64_t instance)
+{
+    for (size_t i = 0; i < self->lease_count; i++) {
+        if (self->leases[i].instance == instance)
+            return true;
+    }
+    return false;
+}
+
 void leases_of_process_end(struct core *self, const Sb__Hello *hello)
 {
     for (size_t i = 0; i < self->lease_count; i++) {

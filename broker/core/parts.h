@@ -162,6 +162,8 @@ void lease_store(struct core *self, struct lease *lease);
 bool leases_advance(struct core *self);
 int64_t leases_deadline(const struct core *self);
 // The leases of the instance's earlier process end, but for those that the Hello reserves.
+// Whether that instance holds any.
+bool leases_of_instance(const struct core *self, uint64_t instance);
 void leases_of_process_end(struct core *self, const Sb__Hello *hello);
 
 // ---------------------------------------------------------------- queue.c: who waits

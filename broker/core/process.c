@@ -1,5 +1,6 @@
 // The processes of each instance, in the order in which they came. A Hello of an earlier one can come late,
-// by a connection that outlived its process: it must end nothing that a later one has.
+// by a connection that outlived its process: it must end nothing that a later one has. Once that one is gone
+// it may be there again, as where a copied data directory was put away.
 #include "broker/core/parts.h"
 
 // The last places, from the newest one back to the oldest that is remembered.
@@ -30,7 +31,7 @@ enum process_age process_age(const struct core *self, uint64_t instance, uint64_
 
 void process_note(struct core *self, uint64_t instance, uint64_t process)
 {
-    if (process_age(self, instance, process) == PROCESS_NEW)
+    if (process_age(self, instance, process) != PROCESS_LATEST)
         self->processes[self->process_count++ % self->process_max] =
             (struct process){.instance = instance, .process = process};
 }

@@ -173,9 +173,10 @@ static const char *refuse_hello(struct core *self, const Sb__Hello *hello, Sb__C
         alert_raise(self, ALERT_CONFLICT, hello->name, text);
         return text;
     }
-    if (process_age(self, hello->instance, hello->process) == PROCESS_PAST)
+    if (process_age(self, hello->instance, hello->process) == PROCESS_PAST &&
+        (earlier != NULL || leases_of_instance(self, hello->instance)))
         return arena_print(self,
-                           "a later process of instance %016" PRIx64 " has come: this one does not count",
+                           "a later process of instance %016" PRIx64 " is there: this one does not count",
                            hello->instance);
     return refuse_names(self, hello, ret_code);
 }

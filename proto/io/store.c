@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <lmdb.h>
@@ -119,12 +120,30 @@ static enum err refuse_network(const char *path, struct fault *fault)
     return ERR_OK;
 }
 
+// Names that were made in the folder outlive a power cut from now on; else an errno.
+static int sync_folder(const char *path)
+{
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int code = folder < 0 || fsync(folder) != 0 ? errno : 0;
+    if (folder >= 0)
+        (void)close(folder);
+    return code;
+}
+
+static int sync_parent(const char *path)
+{
+    char name[PATH_MAX];
+    const int size = snprintf(name, sizeof name, "%s", path);
+    return size < 0 || (size_t)size >= sizeof name ? ENAMETOOLONG : sync_folder(dirname(name));
+}
+
 static enum err make_directory(const char *path, struct fault *fault)
 {
-    if (mkdir(path, 0750) == 0 || errno == EEXIST)
+    const int code = mkdir(path, 0750) != 0 ? errno : sync_parent(path);
+    if (code == 0 || code == EEXIST)
         return ERR_OK;
-    return fault_set(fault, errno == ENOSPC ? ERR_NO_SPACE : ERR_IO, "%s: cannot be made: %s", path,
-                     strerror(errno));
+    return fault_set(fault, code == ENOSPC ? ERR_NO_SPACE : ERR_IO, "%s: cannot be made: %s", path,
+                     strerror(code));
 }
 
 static int open_tables(struct store *self, const struct store_options *options)
@@ -168,11 +187,7 @@ static int name_store(const struct store *self, const char *made, const char *na
 {
     if (rename(made, name) != 0)
         return errno;
-    const int folder = open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int code = folder < 0 || fsync(folder) != 0 ? errno : 0;
-    if (folder >= 0)
-        (void)close(folder);
-    return code;
+    return sync_folder(self->path);
 }
 
 // A store is made aside, and gets its name when it is whole on the disk: LMDB writes its first pages without

@@ -56,7 +56,7 @@ def set_up_loopback(run):
 class Link:
     def __init__(self):
         here = os.readlink("/proc/self/ns/net")
-        self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+        self.holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE) # ends with this process
         deadline = time.monotonic() + 10
         while os.readlink(f"/proc/{self.holder.pid}/ns/net") == here:
             assert self.holder.poll() is None and time.monotonic() < deadline, "the far namespace does not come up"

@@ -80,6 +80,27 @@ static void due_runs_are_told_again_with_each_beat_each_in_its_turn(void **state
         assert_true(self->ticks[i] >= 2);
 }
 
+// Its service may have dropped it, as after a refusal that was not meant for it.
+static void a_run_whose_turn_nobody_asks_for_any_more_is_told_again_until_somebody_does(void **state)
+{
+    struct rig *self = *state;
+    start(self, 1);
+    const struct rig_client service = rig_comes(self, 1, 0, 1, NULL);
+    (void)rig_granted(self, &service, rig_order(self, ERP, ORDER));
+    Sb__Acquire turn = rig_turn(self, 0, 1);
+    turn.poll_ms = 1000;
+    (void)rig_acquire(self, &service, turn);
+    const uint64_t told = self->ticks[0];
+    rig_pass(self, 2000);
+    assert_int_equal(self->ticks[0], told); // it waits
+    rig_pass(self, 3000);
+    assert_true(self->ticks[0] > told);
+    const uint64_t again = self->ticks[0];
+    (void)rig_acquire(self, &service, turn);
+    rig_pass(self, 2000);
+    assert_int_equal(self->ticks[0], again);
+}
+
 static void a_beat_repeats_so_many_seqs_and_no_more(void **state)
 {
     struct rig *self = *state;
@@ -512,6 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(every_job_is_due_at_the_start_though_they_are_more_than_one_step_can_tell),
         RIG_TEST(due_runs_are_told_again_with_each_beat_each_in_its_turn),
+        RIG_TEST(a_run_whose_turn_nobody_asks_for_any_more_is_told_again_until_somebody_does),
         RIG_TEST(a_beat_repeats_so_many_seqs_and_no_more),
         RIG_TEST(a_full_table_of_names_turns_the_newcomer_away),
         RIG_TEST(a_service_that_forgot_two_thousand_runs_loses_them_step_by_step),
