@@ -138,7 +138,7 @@ void run_stage(struct core *self, struct job *job, Sb__Stage stage)
 
 void run_tell_again(struct core *self, struct job *job)
 {
-    if (job->current.stage == SB__STAGE__STAGE_QUEUED) // else another wish of the same run was granted
+    if (job->current.stage == SB__STAGE__STAGE_QUEUED) // GCOVR_EXCL_BR_LINE: a grant takes the waiter away
         list_append(&self->due, &job->due);
 }
 
